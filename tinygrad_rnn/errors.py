@@ -1,7 +1,8 @@
 """The exceptions, and the one sentence they all speak: where, what was expected, what came, what to do.
 
-Imports nothing. Every class is also the built-in that PyTorch or NumPy raises in the same place, so `except RuntimeError`
-around a shape mismatch keeps working after the import line has changed, and all of them are a `TinygradError`.
+Imports nothing. Every class is also the built-in that PyTorch or NumPy raises in the same place, so `except
+RuntimeError` around a shape mismatch keeps working after the import line has changed; all of them are a
+`TinygradError`.
 """
 
 __all__ = [
@@ -10,6 +11,8 @@ __all__ = [
     "DTypeError",
     "DataError",
     "GraphError",
+    "MissingCheckpointError",
+    "MissingDataError",
     "MissingRuleError",
     "ShapeError",
     "TinygradError",
@@ -45,8 +48,16 @@ class CheckpointError(TinygradError, ValueError):
     """A checkpoint file cannot be read or written as asked; files already on disk are untouched."""
 
 
+class MissingCheckpointError(CheckpointError, FileNotFoundError):
+    """There is no checkpoint at this path, or no such folder: also a FileNotFoundError, as `torch.load` raises."""
+
+
 class DataError(TinygradError, ValueError):
     """Text or a series cannot be used; the text names the file and the line, column or byte offset."""
+
+
+class MissingDataError(DataError, FileNotFoundError):
+    """There is no data file at this path: also a FileNotFoundError, as `open` raises."""
 
 
 def explain(where: str, *, expected: str = "", got: str = "", do: str = "") -> str:
