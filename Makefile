@@ -1,0 +1,88 @@
+# Every target builds .venv on first use and installs only what it needs; a stamp file per extra remembers it.
+# Needs Python 3.11+ with pip, and make.
+#
+#   make demo [TEXT=path]   make test [PYTEST="-k name"]   make check   make bench [BENCH="--rounds 5"]
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PY     := $(BIN)/python
+# What pip and fontconfig would leave in HOME stays here, so an empty or read-only HOME does no harm.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
+export MPLBACKEND ?= Agg
+# One BLAS thread: small products are faster so, and results are the same on every machine.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.DELETE_ON_ERROR:
+.PHONY: help demo app bench bench-smoke docs check test test-slow test-peers test-browser notebooks lint format fuzz clean
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
+
+$(VENV)/python.stamp:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and \
+	  f"tinygrad_rnn needs Python 3.11 or newer; $(PYTHON) is {v[0]}.{v[1]}. Try: make PYTHON=python3.12 ...")'
+	@echo "creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null \
+	  || { $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(VENV) install -q pip; }
+	@touch $@
+
+$(VENV)/base.stamp: pyproject.toml $(VENV)/python.stamp
+	@echo "installing tinygrad_rnn into $(VENV)"
+	@$(PY) -m pip install -qq -e .
+	@touch $@
+
+$(VENV)/%.stamp: $(VENV)/base.stamp
+	@echo "installing the extra '$*' into $(VENV)"
+	@$(PY) -m pip install -qq -e '.[$*]'
+	@touch $@
+
+demo: $(VENV)/base.stamp ## train, draw and check a character RNN (TEXT=path)
+	@$(ONE_THREAD) $(PY) examples/demo.py $(if $(TEXT),--text "$(TEXT)")
+
+app: $(VENV)/app.stamp $(VENV)/plot.stamp ## the dashboard, on loopback
+	@$(PY) -m streamlit run examples/app.py --server.address 127.0.0.1 --browser.gatherUsageStats false
+
+test: $(VENV)/test.stamp ## the suite, without other frameworks, browser and long runs
+	@$(ONE_THREAD) $(PY) -m pytest -q -m "not peers and not browser and not slow" $(PYTEST)
+
+test-slow: $(VENV)/test.stamp ## long runs only
+	@$(ONE_THREAD) $(PY) -m pytest -q -m "slow and not peers and not browser" $(PYTEST)
+
+test-peers: $(VENV)/test.stamp $(VENV)/peers.stamp ## against PyTorch and the others
+	@$(ONE_THREAD) $(PY) -m pytest -q -m "peers and not browser" $(PYTEST)
+
+test-browser: $(VENV)/test.stamp $(VENV)/browser.stamp ## the pages in a headless Chromium
+	@$(ONE_THREAD) $(PY) -m pytest -q -m "browser" $(PYTEST)
+
+notebooks: $(VENV)/test.stamp ## execute every notebook and numbered example
+	@$(ONE_THREAD) $(PY) -m pytest -q tests/examples $(PYTEST)
+
+lint: $(VENV)/lint.stamp ## ruff and pyright
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright
+
+format: $(VENV)/lint.stamp ## let ruff rewrite what it can
+	@$(BIN)/ruff check --fix -q .
+	@$(BIN)/ruff format -q .
+
+bench: $(VENV)/peers.stamp ## the timing tables
+	@$(PY) -m tests.benchmarks $(BENCH)
+
+bench-smoke: $(VENV)/base.stamp ## the benchmarks once round, to see that they run
+	@$(PY) -m tests.benchmarks --smoke
+
+docs: $(VENV)/docs.stamp ## API reference into docs/api
+	@$(PY) -W error -m pdoc -o docs/api -d numpy --math tinygrad_rnn viz
+
+fuzz: $(VENV)/test.stamp ## the property tests, many examples, fresh seeds
+	@$(ONE_THREAD) HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -m "not peers and not browser" -k "fuzz or property or machine" $(PYTEST)
+
+check: ## everything CI runs
+	@PYTHON="$(PYTHON)" .ci/run
+
+clean: ## remove .venv and everything generated
+	@rm -rf $(VENV) build dist docs/api demo_output bench_output .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
