@@ -37,6 +37,7 @@ _FROM_CODE = {"BOOL": "bool", "C64": "complex64", "F16": "float16", "F32": "floa
 _LARGEST_HEADER = 100_000_000  # the library refuses to read more, but not to write it
 _DAMAGED = "The file is damaged, or was never a checkpoint: go back to an earlier copy."
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # torch.save's zip, bare pickles
+_NO_PICKLES = "Pickles can run code and are never read: in PyTorch, write it with safetensors.torch.save_file."
 
 
 class Checkpoint(NamedTuple):
@@ -196,15 +197,15 @@ def _parse(data: bytes, where: str) -> tuple[dict[str, np.ndarray], dict[str, st
     if not isinstance(data, bytes):
         got = f"text or other {type(data).__name__}"
         raise CheckpointError(explain(where, expected="bytes", got=got, do="Open the file with mode 'rb'."))
-    if data.startswith(_PICKLES):
-        do = "Pickles can run code and are never read: in PyTorch, write it with safetensors.torch.save_file."
-        raise CheckpointError(explain(where, expected="a safetensors file", got="a pickle, as of torch.save", do=do))
     try:
         entries = deserialize(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     except (SafetensorError, ValueError, RecursionError) as error:
-        got = f"{len(data):,} bytes, and {error}"
-        raise CheckpointError(explain(where, expected="a whole safetensors file", got=got, do=_DAMAGED)) from error
+        # Asked only now: a sound file whose header is 640 bytes long begins with the bytes of a pickle.
+        pickled = data.startswith(_PICKLES)
+        got = "a pickle, as of torch.save" if pickled else f"{len(data):,} bytes, and {error}"
+        do = _NO_PICKLES if pickled else _DAMAGED
+        raise CheckpointError(explain(where, expected="a whole safetensors file", got=got, do=do)) from error
     return {name: _array(name, entry, where) for name, entry in entries}, header.get("__metadata__") or {}
 
 
