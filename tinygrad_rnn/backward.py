@@ -1,0 +1,277 @@
+"""The reverse sweep: from cotangents of outputs to cotangents of everything they were made from.
+
+Floor 3. It walks the recorded nodes in reverse order of recording, applies each primitive's rules, sums cotangents back over
+broadcast axes and adds them up, once, for every op. It knows no Tensor: what wraps an array into one is handed in, and then the
+very same rules record themselves, which is how gradients of gradients and compiled backward programs come about.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .complaints import raise_if_born_backward
+from .errors import GraphError, MissingRuleError, ShapeError, explain
+from .graph import Node, ancestors, changes, check_unchanged
+from .ops.elementwise import astype
+from .ops.index import getitem, place
+from .state import STATE, State, at_scope, current
+
+Wrap = Callable[..., Any]
+
+
+def sweep(
+    roots: Sequence[Node],
+    seeds: Sequence[Any],
+    wrap: Wrap,
+    *,
+    inputs: Iterable[Node] | None = None,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+) -> dict[Node, tuple[Any, bool]]:
+    """Pull the cotangents `seeds` of `roots` back.
+
+    roots, seeds: nodes and their cotangents, of equal shapes; arrays, or Tensors if `create_graph`.
+    wrap: `wrap(array, node=None)` makes a Tensor; used for hooks, and everywhere if `create_graph`.
+    inputs: the nodes whose cotangents are wanted; None means those that keep theirs (`keeps_grad`).
+    retain_graph: keep the residuals for another sweep; they are dropped as the sweep passes otherwise.
+    create_graph: run the rules on Tensors, so that the result is itself recorded.
+    Returns the wanted cotangents: node -> (cotangent, whether no one else can hold the same array).
+    Raises GraphError through a freed graph or a residual changed in place, MissingRuleError where a rule is missing.
+    """
+    wanted = None if inputs is None else frozenset(inputs)
+    order = ancestors(roots, only_grad=True)
+    if wanted is not None:
+        order = _leading_to(wanted, order)
+    useful = None if wanted is None else set(order)
+    totals = _Totals(recorded=create_graph)
+    for root, seed in zip(roots, seeds, strict=True):
+        if useful is None or root in useful:
+            totals.add(root, seed)
+    found: dict[Node, tuple[Any, bool]] = {}
+    before = STATE.get()
+    anomaly = current().anomaly
+    try:
+        for node in reversed(order):
+            g = totals.pop(node, None)
+            if create_graph:
+                g = totals.placed(node, g)
+                STATE.set(State(before, at_scope(node.scope.as_backward()), None))
+            if g is None:
+                continue
+            if node.hooks:
+                g = _run_hooks(node, g, wrap, create_graph)
+            if node.keeps_grad if wanted is None else node in wanted:
+                found[node] = g, node in totals.own and not node.hooks and node.primitive is None
+            primitive, parents, params, xs = node.primitive, node.parents, node.params, node.xs
+            if primitive is None:
+                continue
+            if xs is None:
+                raise GraphError(
+                    f"Trying to backward through the graph a second time: the residuals of {node.describe()} were freed by the "
+                    f"first sweep. Pass retain_graph=True to the first backward() or grad() if you need another."
+                )
+            if changes:
+                check_unchanged(node)
+            # a value that no rule reads is replaced by its node, which knows shape and dtype and nothing else
+            y: Any = node if node.y is None else node.y
+            if create_graph:
+                y = wrap(y, node) if y is not node else y
+                xs = [
+                    wrap(x, parent) if x.__class__ is np.ndarray else x for x, parent in zip(xs, parents, strict=True)
+                ]
+            rules = primitive.vjps if primitive.plain else _irregular_rules(node, g, y, xs, totals, create_graph)
+            for parent, rule in zip(parents, rules, strict=True):
+                if not parent.needs_grad or (useful is not None and parent not in useful):
+                    continue
+                if rule is None:
+                    raise _missing(node, parents.index(parent))
+                part = rule(g, y, *xs, **params) if params else rule(g, y, *xs)
+                if part is None:
+                    continue
+                if part.shape != parent.shape:
+                    part = unbroadcast(part, parent, node)
+                if part.dtype is not parent.dtype and part.dtype != parent.dtype:
+                    part = astype(part, dtype=parent.dtype)
+                if anomaly:
+                    raise_if_born_backward(part, g, node, parents.index(parent))
+                if parent not in totals and parent.primitive is not None:
+                    totals[parent] = part
+                else:
+                    totals.add(parent, part, shared=part is g or primitive.kind == "custom")
+            if not retain_graph and (xs is not parents or y is not node):
+                node.y = node.xs = None
+    finally:
+        if create_graph:
+            STATE.set(before)
+    return found
+
+
+def _missing(node: Node, i: int) -> MissingRuleError:
+    return MissingRuleError(
+        f"backward through {node.describe()}: {node.op} has no gradient rule for argument {i}, which requires grad. Use detach() on "
+        f"it if no gradient should flow there."
+    )
+
+
+def _leading_to(wanted: frozenset[Node], order: list[Node]) -> list[Node]:
+    """The nodes of `order` that depend on a wanted one: the sweep need not look at any other."""
+    useful: set[Node] = set()
+    for node in order:
+        if node in wanted or any(parent in useful for parent in node.parents):
+            useful.add(node)
+    return [node for node in order if node in useful]
+
+
+def _irregular_rules(node: Node, g: Any, y: Any, xs: Sequence[Any], totals: _Totals, recorded: bool) -> list[Any]:
+    """One rule per parent for ops whose rules are not simply listed: any number of arguments, one rule for all, scattered reads."""
+    primitive = node.primitive
+    assert primitive is not None
+    if primitive.joint is not None:
+        results = primitive.joint(g, y, *xs, **node.params)
+        return [lambda *_, result=result, **__: result for result in results]
+    rules = list(primitive.vjps)
+    if primitive.every is not None:
+        rules = [functools.partial(primitive.every, i) for i in range(len(node.parents))]
+    if primitive.scatter is not None:
+        if not recorded:
+            rules[0] = lambda g, y, x, *rest, **params: primitive.scatter(
+                totals.buffer(node.parents[0]), g, *rest, **params
+            )
+        elif primitive is getitem:
+            rules[0] = lambda g, y, x, index: totals.add_part(node.parents[0], g, index)
+    return rules
+
+
+def unbroadcast(g: Any, parent: Node, node: Node | None = None) -> Any:
+    """Sum a cotangent over the axes along which its array was broadcast, back to the shape of that array."""
+    shape = parent.shape
+    extra = len(g.shape) - len(shape)
+    axes = (
+        (*range(extra), *(i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1))
+        if extra >= 0
+        else ()
+    )
+    if extra < 0 or any(g.shape[i + extra] != n and n != 1 for i, n in enumerate(shape)):
+        raise ShapeError(
+            f"backward{' through ' + node.describe() if node else ''}: expected a gradient of shape {list(shape)} (or one that "
+            f"broadcasting made of it), got {list(g.shape)}."
+        )
+    return np.sum(g, axis=axes).reshape(shape)
+
+
+class _Totals(dict[Node, Any]):
+    """The sum of what has arrived so far at each node that the sweep has not reached yet."""
+
+    def __init__(self, recorded: bool) -> None:
+        self.recorded = recorded
+        self.own: set[Node] = set()  # nodes whose total is an array that only we hold: it may be added to in place
+        self.parts: dict[Node, tuple[list[Any], list[Any]]] = {}  # cotangents of slices, while recording
+
+    def add(self, node: Node, g: Any, shared: bool = True) -> None:
+        """Add a cotangent; shared: whether something else may hold the same array."""
+        total = self.get(node)
+        if total is None:
+            self[node] = g
+            if (
+                node.primitive is None
+                and not shared
+                and not self.recorded
+                and g.__class__ is np.ndarray
+                and g.base is None
+            ):
+                self.own.add(node)
+        elif node in self.own:
+            np.add(total, g, out=total)
+        else:
+            total = self[node] = total + g
+            if total.__class__ is np.ndarray:  # not a Tensor, and not the scalar that NumPy makes of a 0-d sum
+                self.own.add(node)
+
+    def buffer(self, node: Node) -> np.ndarray:
+        """The total of a node as an array that may be added to in place."""
+        if node not in self.own:
+            total = self.get(node)
+            self[node] = np.zeros(node.shape, node.dtype) if total is None else np.array(total)
+            self.own.add(node)
+        return self[node]
+
+    def add_part(self, node: Node, g: Any, index: Any) -> None:
+        """Add the cotangent of a slice, while recording: all slices of a node become one `place`."""
+        parts, indices = self.parts.setdefault(node, ([], []))
+        parts.append(g)
+        indices.append(index)
+
+    def placed(self, node: Node, total: Any) -> Any:
+        """The total of a node with the cotangents of its slices in it."""
+        if node not in self.parts:
+            return total
+        parts, indices = self.parts.pop(node)
+        slices = place(*parts, indices=tuple(indices), shape=node.shape)
+        return slices if total is None else total + slices
+
+
+def _run_hooks(node: Node, g: Any, wrap: Wrap, recorded: bool) -> Any:
+    """Show the cotangent to the hooks, each of which may replace it."""
+    tensor = g if recorded else wrap(np.asarray(g))
+    for hook in list((node.hooks or {}).values()):
+        changed = hook(tensor)
+        if changed is not None:
+            if tuple(changed.shape) != node.shape:
+                raise ShapeError(
+                    f"hook of {node.describe()}: expected a gradient of shape {list(node.shape)}, got {list(changed.shape)}."
+                )
+            tensor = changed
+    return tensor if recorded else tensor.array
+
+
+def pull(
+    outputs: Sequence[Any],
+    seeds: Sequence[Any],
+    wrap: Wrap,
+    *,
+    inputs: Sequence[Any] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> dict[Node, tuple[Any, bool]]:
+    """Check Tensors and the Tensors (or None) that seed them, and sweep; other arguments and result as `sweep`.
+
+    Raises GraphError if an output has no history, or has no seed and more than one entry; ShapeError for a seed that does not fit.
+    """
+    roots, cotangents = [], []
+    for output, seed in zip(outputs, seeds, strict=True):
+        if output.node is None or not output.node.needs_grad:
+            raise GraphError(
+                f"element {len(roots)} of tensors does not require grad and does not have a grad_fn: nothing that it was made from "
+                f"requires grad, or it was made under no_grad()."
+            )
+        if seed is None:
+            if output.array.size != 1:
+                raise GraphError(
+                    f"grad can be implicitly created only for scalar outputs; this one has shape {list(output.shape)}. Pass a "
+                    f"gradient of that shape, or reduce it with .sum() or .mean() first."
+                )
+            seed = wrap(np.ones_like(output.array))
+        if seed.shape != output.shape:
+            raise ShapeError(
+                explain("backward", expected=f"a gradient of shape {list(output.shape)}", got=str(list(seed.shape)))
+            )
+        roots.append(output.node)
+        cotangents.append(seed if create_graph else seed.array.astype(output.dtype, copy=False))
+    wanted = None if inputs is None else [t.node for t in inputs if t.node is not None]
+    retain = create_graph if retain_graph is None else retain_graph
+    return sweep(roots, cotangents, wrap, inputs=wanted, retain_graph=retain, create_graph=create_graph)
+
+
+def deposit(node: Node, g: Any, exclusive: bool, wrap: Wrap) -> None:
+    """Add a cotangent, array or Tensor, to the `.grad` of a node."""
+    if not isinstance(g, (np.ndarray, np.generic)):
+        node.grad = g if node.grad is None else node.grad + g
+    elif node.grad is None:
+        # an array that something else may hold is copied: gradients must not change behind the user's back
+        node.grad = wrap(g if exclusive and g.flags.c_contiguous else np.array(g, order="C"))
+    else:
+        np.add(node.grad.array, g, out=node.grad.array)

@@ -1,0 +1,202 @@
+"""Reading parts of an array, and the scatter that is the gradient of reading.
+
+Basic indices (ints, slices, None, ...) are params; index arrays are arguments, for they are data: `getitem` is the first kind and
+`take` the second. `place` is the scatter of basic indices: the cotangents of all the slices that were read from one array, put into
+one buffer, so that reading a sequence step by step costs linear time. Its own gradient is `getitem` again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..primitive import implements, primitive
+
+
+def _getitem(x: Any, index: Any) -> Any:
+    return x[index]
+
+
+def _getitem_scatter(buffer: Any, g: Any, index: Any) -> None:
+    buffer[index] += g
+
+
+def _getitem_vjp(g: Any, y: Any, x: Any, index: Any) -> Any:
+    return place(g, indices=(index,), shape=x.shape)
+
+
+getitem = primitive(_getitem, kind="index", vjp=_getitem_vjp, scatter=_getitem_scatter, name="getitem")
+
+
+def _place(*parts: Any, indices: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+    buffer = np.zeros(shape, dtype=parts[0].dtype)
+    for part, index in zip(parts, indices, strict=True):
+        buffer[index] += part
+    return buffer
+
+
+def _place_vjp(i: int, g: Any, y: Any, *parts: Any, indices: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+    return getitem(g, index=indices[i])
+
+
+place = primitive(_place, kind="index", every=_place_vjp, name="place")
+
+
+class Slot:
+    """The place of index array number `i` in the pattern of a `take`."""
+
+    __slots__ = ("i",)
+
+    def __init__(self, i: int) -> None:
+        self.i = i
+
+    def __repr__(self) -> str:
+        return f"#{self.i}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Slot) and other.i == self.i
+
+    def __hash__(self) -> int:
+        return hash((Slot, self.i))
+
+
+def _fill(pattern: tuple[Any, ...], indices: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(indices[part.i] if isinstance(part, Slot) else part for part in pattern)
+
+
+def _take(x: Any, *indices: Any, pattern: tuple[Any, ...]) -> Any:
+    return x[_fill(pattern, indices)]
+
+
+def _take_scatter(buffer: Any, g: Any, *indices: Any, pattern: tuple[Any, ...]) -> None:
+    if len(pattern) == 1 and indices[0].dtype != np.bool_ and buffer.ndim == 2:
+        _add_rows(buffer, indices[0].reshape(-1), g.reshape(-1, buffer.shape[1]))
+    else:
+        np.add.at(buffer, _fill(pattern, indices), g)
+
+
+def _add_rows(buffer: Any, rows: Any, g: Any) -> None:
+    """`buffer[rows] += g` with rows that repeat: sorted and summed in runs, several times faster than np.add.at."""
+    if not rows.size:
+        return
+    rows = np.where(rows < 0, rows + buffer.shape[0], rows)
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    buffer[ordered[starts]] += np.add.reduceat(g[order], starts, axis=0)
+
+
+def _take_vjp(i: int, g: Any, y: Any, x: Any, *indices: Any, pattern: tuple[Any, ...]) -> Any:
+    return None if i else put(g, *indices, pattern=pattern, shape=x.shape)
+
+
+take = primitive(_take, kind="index", saves="*", every=_take_vjp, scatter=_take_scatter, name="take")
+
+
+def _put(g: Any, *indices: Any, pattern: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+    buffer = np.zeros(shape, dtype=g.dtype)
+    _take_scatter(buffer, g, *indices, pattern=pattern)
+    return buffer
+
+
+def _put_vjp(i: int, g: Any, y: Any, part: Any, *indices: Any, pattern: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+    return None if i else take(g, *indices, pattern=pattern)
+
+
+put = primitive(_put, kind="index", saves="*", every=_put_vjp, name="put")
+
+
+def _set(x: Any, value: Any, *indices: Any, pattern: tuple[Any, ...]) -> Any:
+    out = x.copy()
+    out[_fill(pattern, indices)] = value
+    return out
+
+
+def _set_vjp(i: int, g: Any, y: Any, x: Any, value: Any, *indices: Any, pattern: tuple[Any, ...]) -> Any:
+    if i == 0:
+        return put_value(g, np.zeros_like(value), *indices, pattern=pattern)
+    return take(g, *indices, pattern=pattern) if i == 1 else None
+
+
+# x with x[index] = value, out of place; an index must not name an entry twice (which value would win is not defined).
+put_value = primitive(_set, kind="index", saves="*", every=_set_vjp, name="put_value")
+
+
+def _gather(x: Any, index: Any, axis: int) -> Any:
+    return np.take_along_axis(x, index, axis)
+
+
+def _gather_scatter(buffer: Any, g: Any, index: Any, axis: int) -> None:
+    where = list(np.indices(index.shape, sparse=True))
+    where[axis] = index
+    np.add.at(buffer, tuple(where), g)
+
+
+def _gather_vjp(g: Any, y: Any, x: Any, index: Any, axis: int) -> Any:
+    return scatter_along(g, index, axis=axis, shape=x.shape)
+
+
+gather = primitive(
+    _gather, kind="index", saves="1", vjp=(_gather_vjp, None), scatter=_gather_scatter, name="take_along_axis"
+)
+
+
+def _scatter_along(g: Any, index: Any, axis: int, shape: tuple[int, ...]) -> Any:
+    buffer = np.zeros(shape, dtype=g.dtype)
+    _gather_scatter(buffer, g, index, axis)
+    return buffer
+
+
+scatter_along = primitive(
+    _scatter_along,
+    kind="index",
+    saves="1",
+    vjp=(lambda g, y, part, index, axis, shape: gather(g, index, axis=axis), None),
+    name="scatter_along_axis",
+)
+
+
+@implements(np.take_along_axis)
+def _numpy_take_along_axis(arr: Any, indices: Any, axis: int = -1) -> Any:
+    return gather(arr, indices, axis=axis % arr.ndim)
+
+
+@implements(np.take)
+def _numpy_take(a: Any, indices: Any, axis: int | None = None) -> Any:
+    if axis is None:
+        a, axis = np.reshape(a, -1), 0
+    indices = np.asarray(indices) if isinstance(indices, (int, list, tuple)) else indices
+    return take(a, indices, pattern=(slice(None),) * (axis % a.ndim) + (Slot(0),))
+
+
+def split_index(key: Any) -> tuple[tuple[Any, ...], list[Any]]:
+    """An index as written between brackets -> (pattern, index arrays); no arrays means that it is basic.
+
+    Lists become arrays. Raises IndexError for floats and anything else that NumPy would refuse.
+    """
+    pattern: list[Any] = []
+    arrays: list[Any] = []
+    for part in key if isinstance(key, tuple) else (key,):
+        if part is None or part is Ellipsis or isinstance(part, slice):
+            pattern.append(_plain_slice(part) if isinstance(part, slice) else part)
+        elif isinstance(part, (int, np.integer)) and not isinstance(part, (bool, np.bool_)):
+            pattern.append(int(part))
+        else:
+            array = np.asarray(part) if isinstance(part, (list, tuple, bool, np.bool_)) else part
+            if isinstance(array, np.ndarray) and array.size == 0 and array.dtype == np.float64:
+                array = array.astype(np.intp)  # an empty list
+            kind = getattr(getattr(array, "dtype", None), "kind", "?")
+            if kind not in "iub":
+                raise IndexError(
+                    f"indices must be integers, slices, None, ..., or arrays of integers or booleans; got {type(part).__name__} "
+                    f"{part!r}. Did you mean {part!r}.long()?"
+                )
+            pattern.append(Slot(len(arrays)))
+            arrays.append(array)
+    return tuple(pattern), arrays
+
+
+def _plain_slice(part: slice) -> slice:
+    """A slice with plain ints, so that params compare and print alike whatever came in."""
+    return slice(*(None if n is None else int(n) for n in (part.start, part.stop, part.step)))
