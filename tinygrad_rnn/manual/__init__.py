@@ -15,16 +15,3 @@ Every module offers `loss_and_gradients(parameters, ...)`: a dict of named array
 under the same names out. That is the seam at which a handwritten gradient is compared with another one.
 Nothing is imported here, so each module costs only itself.
 """
-
-__all__ = [
-    "charmodel",
-    "classifier",
-    "figures",
-    "gated",
-    "nextword",
-    "regression",
-    "rnn",
-    "sentiment",
-    "sentiment_data",
-    "vectorized",
-]

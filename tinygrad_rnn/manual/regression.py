@@ -290,9 +290,7 @@ def _lag(dt: int, x: np.ndarray, y: np.ndarray) -> int:
     if dt >= T:
         raise ValueError(f"Time lag dt={dt} must be smaller than the data size T={T}. Pass more data or reduce dt.")
     if dt and x.shape[1] != 1:
-        raise ValueError(
-            f"Run_RNN: with dt={dt} the model reads Y_t, so X_t needs 1 feature, not {x.shape[1]}."
-        )
+        raise ValueError(f"Run_RNN: with dt={dt} the model reads Y_t, so X_t needs 1 feature, not {x.shape[1]}.")
     return dt
 
 
