@@ -96,7 +96,7 @@ def load(path: Path | IO[bytes]) -> Checkpoint:
 
 
 def pack(arrays: Mapping[str, Any], *, description: Any = None, metadata: Mapping[str, str] | None = None) -> bytes:
-    """Return the bytes that `save` would write. The same arrays and texts give the same bytes.
+    """Return the bytes that `save` would write. The library orders the texts anew each time, so they may differ.
 
     Raises CheckpointError.
     """
@@ -143,7 +143,9 @@ def unpack(data: bytes, *, where: str = "checkpoint") -> Checkpoint:
     try:
         description = None if described is None else json.loads(described)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(explain(f"{where}, description", expected="JSON", got=str(error), do=_DAMAGED)) from error
+        raise CheckpointError(
+            explain(f"{where}, description", expected="JSON", got=_shown(error), do=_DAMAGED)
+        ) from error
     return Checkpoint(arrays, texts, description)
 
 
@@ -203,7 +205,7 @@ def _parse(data: bytes, where: str) -> tuple[dict[str, np.ndarray], dict[str, st
     except (SafetensorError, ValueError, RecursionError) as error:
         # Asked only now: a sound file whose header is 640 bytes long begins with the bytes of a pickle.
         pickled = data.startswith(_PICKLES)
-        got = "a pickle, as of torch.save" if pickled else f"{len(data):,} bytes, and {error}"
+        got = "a pickle, as of torch.save" if pickled else f"{len(data):,} bytes, and {_shown(error)}"
         do = _NO_PICKLES if pickled else _DAMAGED
         raise CheckpointError(explain(where, expected="a whole safetensors file", got=got, do=do)) from error
     return {name: _array(name, entry, where) for name, entry in entries}, header.get("__metadata__") or {}
@@ -217,7 +219,7 @@ def _array(name: str, entry: Mapping[str, Any], where: str) -> np.ndarray:
     try:
         return np.frombuffer(entry["data"], dtype=dtype).reshape(entry["shape"])
     except (ValueError, OverflowError) as error:  # more axes or elements than NumPy can count, in an empty array
-        got = f"a shape of {len(entry['shape'])} axes: {error}"
+        got = f"a shape of {len(entry['shape'])} axes: {_shown(error)}"
         raise CheckpointError(
             explain(f"{where}, array {name[:80]!r}", expected="a shape", got=got, do=_DAMAGED)
         ) from error
@@ -227,6 +229,12 @@ def _with_tied(arrays: dict[str, np.ndarray], texts: Mapping[str, str]) -> dict[
     """Bring back the names that `safetensors.torch.save_model` dropped and noted as {dropped: kept}."""
     noted = {new: arrays[old] for new, old in texts.items() if new not in arrays and old in arrays and new != "format"}
     return arrays | noted
+
+
+def _shown(error: Exception) -> str:
+    """The text of an error in which a hostile file may speak: short, and nothing that a terminal would obey."""
+    text = str(error)
+    return "".join(c if c.isprintable() else "?" for c in text[:200]) + ("..." if len(text) > 200 else "")
 
 
 def _file_error(where: str, error: OSError, expected: str) -> CheckpointError:
