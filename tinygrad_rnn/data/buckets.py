@@ -37,17 +37,7 @@ def pad(
     Returns (T, B, ...), or (B, T, ...) with `batch_first`, T the longest; and the lengths, (B,) int64.
     Raises DataError for no sequences, an empty one, or unequal dtypes or inner shapes, naming which.
     """
-    arrays = [np.asarray(sequence) for sequence in sequences]
-    if not arrays:
-        raise DataError(explain("pad", expected="at least one sequence", got="none"))
-    for i, array in enumerate(arrays):
-        if array.ndim == 0 or not len(array):
-            got = "a single number" if array.ndim == 0 else "an empty one"
-            raise DataError(explain(f"sequence {i}", expected="a sequence of at least one step", got=got))
-        if array.shape[1:] != arrays[0].shape[1:] or array.dtype != arrays[0].dtype:
-            expected = f"steps as in sequence 0, {arrays[0].dtype} of shape {arrays[0].shape[1:]}"
-            got = f"{array.dtype} of shape {array.shape[1:]}"
-            raise DataError(explain(f"sequence {i}", expected=expected, got=got))
+    arrays = _checked("pad", sequences)
     lengths = np.array([len(array) for array in arrays], np.int64)
     padded = np.full((len(arrays), lengths.max(), *arrays[0].shape[1:]), value, arrays[0].dtype)
     for row, array in zip(padded, arrays, strict=True):
@@ -82,10 +72,7 @@ class BucketBatches:
             got = type(generator).__name__
             raise DataError(explain("generator", expected="a numpy.random.Generator", got=got, do=do))
         self.generator, self.padding, self.batch_first = generator, padding, batch_first
-        self._sequences = [np.asarray(sequence) for sequence in sequences]
-        # Pads everything once, batch by batch, for the sake of the errors.
-        for start in range(0, max(1, len(self._sequences)), 256):
-            pad(self._sequences[:1] + self._sequences[start : start + 256])
+        self._sequences = _checked("sequences", sequences)
         self._lengths = np.array([len(sequence) for sequence in self._sequences], np.int64)
         self.position, self.epoch = 0, 0
         self._before: Mapping[str, Any] | None = None
@@ -157,3 +144,18 @@ class BucketBatches:
             ranked = pooled[np.argsort(-self._lengths[pooled], kind="stable")]
             batches.extend(ranked[at : at + self.batch] for at in range(0, len(ranked), self.batch))
         return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def _checked(where: str, sequences: Sequence[np.ndarray | Sequence[Any]]) -> list[np.ndarray]:
+    arrays = [np.asarray(sequence) for sequence in sequences]
+    if not arrays:
+        raise DataError(explain(where, expected="at least one sequence", got="none"))
+    for i, array in enumerate(arrays):
+        if array.ndim == 0 or not len(array):
+            got = "a single number" if array.ndim == 0 else "an empty one"
+            raise DataError(explain(f"sequence {i}", expected="a sequence of at least one step", got=got))
+        if array.shape[1:] != arrays[0].shape[1:] or array.dtype != arrays[0].dtype:
+            expected = f"steps as in sequence 0, {arrays[0].dtype} of shape {arrays[0].shape[1:]}"
+            got = f"{array.dtype} of shape {array.shape[1:]}"
+            raise DataError(explain(f"sequence {i}", expected=expected, got=got))
+    return arrays

@@ -84,7 +84,7 @@ def write_columns(path: Path, columns: Mapping[str, np.ndarray | Sequence[float]
         got = ", ".join(str(array.dtype) for array in arrays)
         raise DataError(explain(os.fspath(path), expected="columns of real numbers", got=got))
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    writer = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name for name in columns)
     writer.writerows(zip(*(array.tolist() for array in arrays), strict=True))
     try:

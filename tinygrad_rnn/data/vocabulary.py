@@ -5,7 +5,7 @@ characters; words by falling count, then alphabetically), never of hashing or of
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -86,11 +86,7 @@ class Vocabulary:
         if self.unknown is not None:
             number, other = self._numbers.get, self._numbers[self.unknown]
             return np.fromiter((number(token, other) for token in listed), np.int64)
-        position = -1
-        try:
-            return np.fromiter((self._numbers[token] for position, token in enumerate(listed)), np.int64)
-        except KeyError as error:
-            raise self._foreign(error.args[0], position) from None
+        return np.fromiter(self._known(listed), np.int64)
 
     def decode(self, numbers: Iterable[Any]) -> str:
         """The text of numbers, an iterable or (N,) integers: tokens joined by the separator.
@@ -142,7 +138,11 @@ class Vocabulary:
         kind = "words" if self.separator else "characters"
         return f"Vocabulary({len(self)} {kind}, unknown={self.unknown!r})"
 
-    def _foreign(self, token: Any, position: int) -> DataError:
-        expected = f"one of {len(self)} tokens"
-        do = f"Build the vocabulary from text that has it, or with unknown={UNKNOWN!r}."
-        return DataError(explain(f"encode, token {position}", expected=expected, got=repr(token)[:80], do=do))
+    def _known(self, tokens: Iterable[str]) -> Iterator[int]:
+        for position, token in enumerate(tokens):
+            try:
+                yield self._numbers[token]
+            except KeyError:
+                where, expected = f"encode, token {position}", f"one of {len(self)} tokens"
+                do = f"Build the vocabulary from text that has it, or with unknown={UNKNOWN!r}."
+                raise DataError(explain(where, expected=expected, got=repr(token)[:80], do=do)) from None
