@@ -36,7 +36,7 @@ FLOORS = [
 ORDER = {
     "nn": ["init", "module", "functional", "layers", "recurrent", "losses", "utils"],
     "compiler": ["program", "trace", "passes", "batching", "planning", "replay"],
-    "compare": ["numeric", "agreement", "doctor"],
+    "compare": ["differences", "numeric", "agreement", "doctor"],
     "viz": ["model", "layout", "svg", "dot", "text", "html"],
 }
 
