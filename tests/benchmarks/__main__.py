@@ -100,7 +100,7 @@ def step_tables(workloads: list[str], sides: list[str], rounds: int, threads: in
 
 
 def main() -> int:
-    """Measure, print, save. Returns 1 if two sides of a race did not compute the same."""
+    """Measure, print, save. Returns 1 if a side broke, or computed something else than the others."""
     options = parse()
     begin = time.perf_counter()
     command = " ".join(["python -m tests.benchmarks", *sys.argv[1:]])
@@ -111,7 +111,7 @@ def main() -> int:
     for table in tables(options):
         print(table.render(options.markdown), flush=True)
         written.append(table.render(markdown=True))
-        wrong = wrong or any(note.startswith("WRONG") for note in table.notes)
+        wrong = wrong or any("WRONG: " in note or "BROKEN: " in note for note in table.notes)
         if options.save:
             options.save.parent.mkdir(parents=True, exist_ok=True)
             options.save.write_text("\n".join(written))

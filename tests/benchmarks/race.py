@@ -41,7 +41,7 @@ def race(sides: list[str], task: str, rounds: int, threads: int = 1) -> dict[str
     """Let each side do the task `rounds` times, in turns whose order rotates. Returns a result per side."""
     workers = {side: Worker(side, threads) for side in sides}
     try:
-        results = {side: worker.prepare(task) for side, worker in workers.items()}
+        results = {side: _prepared(worker, task) for side, worker in workers.items()}
         running = [side for side in sides if not results[side].missing]
         shares: dict[str, list[float]] = {side: [] for side in running}
         repeats = {side: workers[side].repeats() for side in running}
@@ -57,6 +57,15 @@ def race(sides: list[str], task: str, rounds: int, threads: int = 1) -> dict[str
     finally:
         for worker in workers.values():
             worker.close()
+
+
+def _prepared(worker: "Worker", task: str) -> Result:
+    """A side that breaks is a row of the table; the others race on."""
+    try:
+        return worker.prepare(task)
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return Result(missing=f"BROKEN: {str(error).splitlines()[-1]}")
 
 
 class Worker:
@@ -113,4 +122,4 @@ class Worker:
 
 
 def _tail(stream: IO[str] | None) -> str:
-    return "".join(stream.readlines()[-12:]) if stream else ""
+    return "".join(stream.readlines()[-12:]).rstrip() if stream else ""
