@@ -1,8 +1,9 @@
 """The reverse sweep: from cotangents of outputs to cotangents of everything they were made from.
 
-Floor 3. It walks the recorded nodes in reverse order of recording, applies each primitive's rules, sums cotangents back over
-broadcast axes and adds them up, once, for every op. It knows no Tensor: what wraps an array into one is handed in, and then the
-very same rules record themselves, which is how gradients of gradients and compiled backward programs come about.
+Floor 3. It walks the recorded nodes in reverse order of recording, applies each primitive's rules, sums cotangents
+back over broadcast axes and adds them up, once, for every op. It knows no Tensor: what wraps an array into one is
+handed in, and then the very same rules record themselves, which is how gradients of gradients and compiled backward
+programs come about.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from .state import STATE, State, at_scope, current
 Wrap = Callable[..., Any]
 
 
-def sweep(
+def sweep(  # noqa: C901  (the hot loop: a call saved here is a tenth of the cost of an op)
     roots: Sequence[Node],
     seeds: Sequence[Any],
     wrap: Wrap,
@@ -71,7 +72,8 @@ def sweep(
                 continue
             if xs is None:
                 raise GraphError(
-                    f"Trying to backward through the graph a second time: the residuals of {node.describe()} were freed by the "
+                    f"Trying to backward through the graph a second time: the residuals of {node.describe()} were "
+                    "freed by the "
                     f"first sweep. Pass retain_graph=True to the first backward() or grad() if you need another."
                 )
             if changes:
@@ -112,7 +114,8 @@ def sweep(
 
 def _missing(node: Node, i: int) -> MissingRuleError:
     return MissingRuleError(
-        f"backward through {node.describe()}: {node.op} has no gradient rule for argument {i}, which requires grad. Use detach() on "
+        f"backward through {node.describe()}: {node.op} has no gradient rule for argument {i}, which requires grad. "
+        "Use detach() on "
         f"it if no gradient should flow there."
     )
 
@@ -127,7 +130,8 @@ def _leading_to(wanted: frozenset[Node], order: list[Node]) -> list[Node]:
 
 
 def _irregular_rules(node: Node, g: Any, y: Any, xs: Sequence[Any], totals: _Totals, recorded: bool) -> list[Any]:
-    """One rule per parent for ops whose rules are not simply listed: any number of arguments, one rule for all, scattered reads."""
+    """One rule per parent for ops whose rules are not simply listed: any number of arguments, one rule for all,
+    scattered reads."""
     primitive = node.primitive
     assert primitive is not None
     if primitive.joint is not None:
@@ -157,7 +161,8 @@ def unbroadcast(g: Any, parent: Node, node: Node | None = None) -> Any:
     )
     if extra < 0 or any(g.shape[i + extra] != n and n != 1 for i, n in enumerate(shape)):
         raise ShapeError(
-            f"backward{' through ' + node.describe() if node else ''}: expected a gradient of shape {list(shape)} (or one that "
+            f"backward{' through ' + node.describe() if node else ''}: expected a gradient of shape {list(shape)} (or "
+            "one that "
             f"broadcasting made of it), got {list(g.shape)}."
         )
     return np.sum(g, axis=axes).reshape(shape)
@@ -222,7 +227,8 @@ def _run_hooks(node: Node, g: Any, wrap: Wrap, recorded: bool) -> Any:
         if changed is not None:
             if tuple(changed.shape) != node.shape:
                 raise ShapeError(
-                    f"hook of {node.describe()}: expected a gradient of shape {list(node.shape)}, got {list(changed.shape)}."
+                    f"hook of {node.describe()}: expected a gradient of shape {list(node.shape)}, got "
+                    f"{list(changed.shape)}."
                 )
             tensor = changed
     return tensor if recorded else tensor.array
@@ -239,19 +245,22 @@ def pull(
 ) -> dict[Node, tuple[Any, bool]]:
     """Check Tensors and the Tensors (or None) that seed them, and sweep; other arguments and result as `sweep`.
 
-    Raises GraphError if an output has no history, or has no seed and more than one entry; ShapeError for a seed that does not fit.
+    Raises GraphError if an output has no history, or has no seed and more than one entry; ShapeError for a seed that
+    does not fit.
     """
     roots, cotangents = [], []
     for output, seed in zip(outputs, seeds, strict=True):
         if output.node is None or not output.node.needs_grad:
             raise GraphError(
-                f"element {len(roots)} of tensors does not require grad and does not have a grad_fn: nothing that it was made from "
+                f"element {len(roots)} of tensors does not require grad and does not have a grad_fn: nothing that it "
+                "was made from "
                 f"requires grad, or it was made under no_grad()."
             )
         if seed is None:
             if output.array.size != 1:
                 raise GraphError(
-                    f"grad can be implicitly created only for scalar outputs; this one has shape {list(output.shape)}. Pass a "
+                    "grad can be implicitly created only for scalar outputs; this one has shape "
+                    f"{list(output.shape)}. Pass a "
                     f"gradient of that shape, or reduce it with .sum() or .mean() first."
                 )
             seed = wrap(np.ones_like(output.array))

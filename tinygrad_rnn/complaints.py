@@ -45,7 +45,8 @@ def raise_if_born_forward(primitive: Primitive, arrays: list[Any], out: np.ndarr
     if out.dtype.kind != "f" or np.isfinite(out).all() or not all(map(_finite, arrays)):
         return
     raise AnomalyError(
-        f"{primitive.name}{where} at {call_site()}: the first NaN or Inf is born here ({_count(out)}); all inputs are finite: "
+        f"{primitive.name}{where} at {call_site()}: the first NaN or Inf is born here ({_count(out)}); all inputs are "
+        "finite: "
         f"{', '.join(brief(a) + _span(a) for a in arrays)}."
     )
 
@@ -56,7 +57,8 @@ def raise_if_born_backward(contribution: Any, g: Any, node: Node, i: int) -> Non
     if _finite(array) or not _finite(getattr(g, "array", g)):
         return
     raise AnomalyError(
-        f"backward through {node.describe()}: the gradient of argument {i} is the first with NaN or Inf ({_count(array)}); the "
+        f"backward through {node.describe()}: the gradient of argument {i} is the first with NaN or Inf "
+        f"({_count(array)}); the "
         f"gradient that came in was finite. The sweep was started at {call_site()}."
     )
 
@@ -78,6 +80,7 @@ def _span(a: Any) -> str:
 def no_rule(name: str, what: str = "") -> MissingRuleError:
     """For a NumPy function, or a way of calling one, that has no meaning on Tensors here."""
     return MissingRuleError(
-        f"{name}: {what or 'it'} has no rule for Tensors and is refused, for NumPy's own result would carry no gradient. For values "
+        f"{name}: {what or 'it'} has no rule for Tensors and is refused, for NumPy's own result would carry no "
+        "gradient. For values "
         f"alone use x.detach().numpy(); for a gradient of your own, subclass autograd.Function."
     )

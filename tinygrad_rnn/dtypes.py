@@ -1,7 +1,8 @@
 """The dtypes that Tensors have, and PyTorch's rules for mixing them. NumPy only.
 
-Operators between Tensors follow PyTorch: a Python number never widens a tensor, nor does a 0-d tensor of the same category, and
-float32 with int64 is float32. (`np.*` functions on Tensors follow NumPy, where float32 with int64 is float64.)
+Operators between Tensors follow PyTorch: a Python number never widens a tensor, nor does a 0-d tensor of the same
+category, and float32 with int64 is float32. (`np.*` functions on Tensors follow NumPy, where float32 with int64 is
+float64.)
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ bool_ = np.dtype(np.bool_)
 double, long, short = float64, int64, int16
 
 _FLOATS = (float32, float64)
-_PYTHON: dict[type, Any] = {bool: bool_, int: int64}
 _default = [float32]
 _RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
 
@@ -42,14 +42,12 @@ def set_default_dtype(dtype: Any) -> None:
 
 
 def as_dtype(dtype: Any) -> np.dtype:
-    """A supported dtype from what the user wrote: a NumPy dtype, its name, or the Python types float, int and bool.
+    """A supported dtype from what the user wrote: a NumPy dtype, its name, or the Python types float
+    (float64, as in PyTorch), int and bool.
 
     Raises DTypeError for complex, object, string and half-precision dtypes.
     """
-    if dtype is float:
-        return _default[0]
-    result = np.dtype(_PYTHON.get(dtype, dtype) if isinstance(dtype, type) else dtype)
-    return check(result)
+    return check(np.dtype(dtype))
 
 
 def check(dtype: np.dtype, where: str = "Tensor") -> np.dtype:
@@ -80,7 +78,8 @@ def mixed(a: np.dtype, a_ndim: int, b: np.dtype, b_ndim: int) -> np.dtype:
 
 
 def with_number(dtype: np.dtype, number: complex) -> np.dtype:
-    """The dtype of an operator on a tensor and a Python number: the tensor's, unless the number is of a higher category."""
+    """The dtype of an operator on a tensor and a Python number: the tensor's, unless the number is of a higher
+    category."""
     if isinstance(number, bool) or dtype.kind == "f":
         return dtype
     if isinstance(number, int):

@@ -1,8 +1,9 @@
 """The recorded graph: nodes, the scope they were made in, and the state that says whether to record.
 
-Floor 2. A node is a *recipe* (primitive, parents, params), never a closure, so everybody can read it: the sweep differentiates it,
-the compiler schedules it, `viz` draws it. Nodes hold no Tensor and Tensors hold one node, so no cycle of references forms and a
-graph dies with the last Tensor that needs it, without the help of the garbage collector.
+Floor 2. A node is a *recipe* (primitive, parents, params), never a closure, so everybody can read it: the sweep
+differentiates it, the compiler schedules it, `viz` draws it. Nodes hold no Tensor and Tensors hold one node, so no
+cycle of references forms and a graph dies with the last Tensor that needs it, without the help of the garbage
+collector.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ class Node:
     parents: the nodes of its array arguments, constants included. params: the other arguments, by name.
     shape, dtype: of its output. scope: module path and time step in which it was recorded.
     index: when it was recorded; parents always have smaller ones, so sorting by it is a topological order.
-    needs_grad: whether a cotangent is wanted. keeps_grad: whether the sweep stores it in `grad` (leaves, `retain_grad`).
-    value: the array of a leaf. y, xs: the residuals, output and inputs. In place of an output that no rule reads there is None, and
-    of such an input its node, which knows shape and dtype and nothing else, so a rule that forgot to declare one fails. A sweep
-    that is not told to retain the graph sets `xs` to None.
+    needs_grad: whether a cotangent is wanted. keeps_grad: whether the sweep stores it in `grad` (leaves,
+    `retain_grad`).
+    value: the array of a leaf. y, xs: the residuals, output and inputs. In place of an output that no rule reads there
+    is None, and of such an input its node, which knows shape and dtype and nothing else, so a rule that forgot to
+    declare one fails. A sweep that is not told to retain the graph sets `xs` to None.
     name: the local name of a parameter. source: the user's line, if sources are being recorded.
     """
 
@@ -107,7 +109,8 @@ class Node:
 
     def describe(self) -> str:
         """Where and what this is, for error messages: "matmul in rnn.cell at t=3 (train.py:12)"."""
-        return f"{self.op}{' ' + self.name if self.name else ''}{self.scope.where()}{f' ({self.source})' if self.source else ''}"
+        name, source = f" {self.name}" if self.name else "", f" ({self.source})" if self.source else ""
+        return f"{self.op}{name}{self.scope.where()}{source}"
 
 
 def leaf(array: np.ndarray, needs_grad: bool = False) -> Node:
@@ -148,8 +151,9 @@ def replay(nodes: Iterable[Node]) -> dict[Node, np.ndarray]:
     return arrays
 
 
-# In-place changes. Arrays carry no version of their own, so each change is noted against the array that owns the memory; a
-# residual recorded before the last change of its owner is stale. Nothing is paid for this until somebody writes in place.
+# In-place changes. Arrays carry no version of their own, so each change is noted against the array that owns the
+# memory; a residual recorded before the last change of its owner is stale. Nothing is paid for this until somebody
+# writes in place.
 changes: dict[int, tuple[Any, int, Source | None]] = {}
 rewritten: dict[int, tuple[Any, int, Source | None]] = {}
 
@@ -164,7 +168,8 @@ def owner(array: np.ndarray) -> np.ndarray:
 def mutated(array: np.ndarray, *, recorded: bool = False) -> None:
     """Note that the memory of `array` has just been written in place.
 
-    recorded: the write is itself an op of the graph; other Tensors on the same memory can then no longer be used in one.
+    recorded: the write is itself an op of the graph; other Tensors on the same memory can then no longer be used in
+    one.
     """
     base = owner(array)
     key = id(base)
@@ -182,8 +187,10 @@ def check_unchanged(node: Node) -> None:
             if change is not None and change[1] > node.index:
                 part = "the output" if position == 0 else f"argument {position - 1}"
                 raise GraphError(
-                    f"backward through {node.describe()}: {part}, {array.dtype}{list(array.shape)}, has been modified by an inplace "
-                    f"operation at {change[2] or 'an unknown place'} after it was recorded, and its old value is needed for "
+                    f"backward through {node.describe()}: {part}, {array.dtype}{list(array.shape)}, has been modified "
+                    "by an inplace "
+                    f"operation at {change[2] or 'an unknown place'} after it was recorded, and its old value is "
+                    "needed for "
                     f"the gradient. Write out of place (x = x + 1), or change a clone()."
                     + (
                         ""
@@ -194,11 +201,13 @@ def check_unchanged(node: Node) -> None:
 
 
 def check_current(nodes: Iterable[Node], arrays: Iterable[Any]) -> None:
-    """Raise GraphError if a recorded in-place write reached one of these arrays through another Tensor after its node was made."""
+    """Raise GraphError if a recorded in-place write reached one of these arrays through another Tensor after its node
+    was made."""
     for node, array in zip(nodes, arrays, strict=True):
         change = rewritten.get(id(owner(array))) if isinstance(array, np.ndarray) else None
         if change is not None and change[1] > node.index and node.primitive is not None:
             raise GraphError(
-                f"{node.describe()}: its memory was rewritten through another tensor by an inplace operation at {change[2]}; its "
+                f"{node.describe()}: its memory was rewritten through another tensor by an inplace operation at "
+                f"{change[2]}; its "
                 f"recorded history no longer gives its value. Use the tensor that was written, or write out of place."
             )

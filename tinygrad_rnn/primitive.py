@@ -1,8 +1,9 @@
 """What an op is: a NumPy function, how to run it, and one rule per argument that pulls a cotangent back.
 
-Floor 1. NumPy is the vocabulary that everybody shares: a primitive is registered under the NumPy function that it stands for, so
-ops never import `Tensor` and `Tensor` never imports ops. The idea of one statement an op follows Autograd's `defvjp`
-(HIPS/autograd, `numpy/numpy_vjps.py`); calling a primitive as a function, on whatever kind of array comes, follows Autodidax.
+Floor 1. NumPy is the vocabulary that everybody shares: a primitive is registered under the NumPy function that it
+stands for, so ops never import `Tensor` and `Tensor` never imports ops. The idea of one statement an op follows
+Autograd's `defvjp` (HIPS/autograd, `numpy/numpy_vjps.py`); calling a primitive as a function, on whatever kind of
+array comes, follows Autodidax.
 """
 
 from __future__ import annotations
@@ -19,19 +20,22 @@ class Primitive:
     name: what errors, drawings and programs call it.
     forward: the array function; arrays come positionally and everything else (axes, shapes) by keyword.
     kind: "elementwise", "reduce", "contract", "shape", "index", "random" or "custom"; readers of graphs switch on it.
-    vjps: one rule per array argument, `rule(g, y, *inputs, **params)`: the cotangent of the output in, that of the argument out.
-        `None` where the argument has no derivative (an index, a mask).
+    vjps: one rule per array argument, `rule(g, y, *inputs, **params)`: the cotangent of the output in, that of the
+        argument out. `None` where the argument has no derivative (an index, a mask).
     every: instead of `vjps`, for ops with any number of arguments: `every(i, g, y, *inputs, **params)` for argument i.
     joint: instead of `vjps`, one rule that returns the cotangents of all arguments at once.
-    scatter: `scatter(buffer, g, *other_inputs, **params)` adds the cotangent of the first argument into a buffer in place, for
+    scatter: `scatter(buffer, g, *other_inputs, **params)` adds the cotangent of the first argument into a buffer in
+    place, for
         ops that read a part of it: T reads of one array then cost one buffer and not T.
-    saves: the residuals, that is which values the rules read: "y" for the output, the position of each input ("y0", "01"), "*"
-        for all inputs.
-        A rule is handed a stand-in that knows only shape and dtype for everything else, so a forgotten residual cannot go unseen.
+    saves: the residuals, that is which values the rules read: "y" for the output, the position of each input ("y0",
+        "01"), "*" for all inputs.
+        A rule is handed a stand-in that knows only shape and dtype for everything else, so a forgotten residual cannot
+        go unseen.
     """
 
     __slots__ = (
-        "every", "forward", "joint", "kind", "name", "plain", "saves", "saves_inputs", "saves_output", "scatter", "vjps",
+        "every", "forward", "joint", "kind", "name", "plain", "saves", "saves_inputs", "saves_output", "scatter",
+        "vjps",
     )  # fmt: skip
 
     def __init__(
@@ -78,7 +82,8 @@ class Primitive:
 
 
 REGISTRY: dict[Callable[..., Any], Callable[..., Any]] = {}
-"""NumPy function -> what runs in its place when a Tensor is among its arguments. Filled at import and never changed after."""
+"""NumPy function -> what runs in its place when a Tensor is among its arguments. Filled at import and never changed
+after."""
 
 PRIMITIVES: dict[str, Primitive] = {}
 """Every primitive by name, in order of registration: what the table of op samples is held against."""
@@ -96,11 +101,12 @@ def primitive(
     name: str | None = None,
     stands_for: Iterable[Callable[..., Any]] | None = None,
 ) -> Primitive:
-    """Declare an op, once: `tanh = primitive(np.tanh, kind="elementwise", saves="y", vjp=lambda g, y, x: g * (1 - y * y))`.
+    """Declare an op, once: `tanh = primitive(np.tanh, kind="elementwise", saves="y", vjp=lambda g, y, x: g * (1 - y *
+    y))`.
 
     function: the array function that computes it; if it is a NumPy ufunc the primitive is registered under it.
-    stands_for: NumPy functions with the same call signature (arrays first, our params as keywords) that it also replaces.
-    Raises AssertionError if the name is taken.
+    stands_for: NumPy functions with the same call signature (arrays first, our params as keywords) that it also
+    replaces. Raises AssertionError if the name is taken.
     """
     name = name or function.__name__
     assert name not in PRIMITIVES, f"primitive {name!r} is declared twice"

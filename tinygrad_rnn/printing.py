@@ -11,15 +11,11 @@ def _formatter(array: np.ndarray) -> dict[str, object]:
     """One format for all entries: integers as `1.`, else four digits, in scientific notation if the range is wide."""
     finite = np.abs(array[np.isfinite(array) & (array != 0)])
     if not finite.size or bool(np.all(finite == np.rint(finite))):
-        wide = bool(finite.size) and float(finite.max()) >= 1e8
+        wide = bool(finite.size) and (float(finite.max()) > 1e8 or float(finite.max() / finite.min()) > 1000)
         pattern = f"{{:.{_DIGITS}e}}" if wide else "{:.0f}."
     else:
         top, low = float(finite.max()), float(finite.min())
-        pattern = (
-            f"{{:.{_DIGITS}e}}"
-            if top / low > 1000 and (top >= 1e5 or low < 1e-4) or top > 1e8 or low < 1e-4
-            else f"{{:.{_DIGITS}f}}"
-        )
+        pattern = f"{{:.{_DIGITS}{'e' if top / low > 1000 or top > 1e8 or low < 1e-4 else 'f'}}}"
     texts = [pattern.format(x) if np.isfinite(x) else str(x) for x in _shown(array)]
     width = max((len(t) for t in texts), default=0)
     return {"float_kind": lambda x: (pattern.format(x) if np.isfinite(x) else str(x)).rjust(width)}
@@ -40,8 +36,14 @@ def describe(array: np.ndarray, suffix: str = "", name: str = "tensor") -> str:
         width = 5 if array.size and not array.all() and array.ndim else 0
         formatter = {"bool": lambda x: ("True" if x else "False").rjust(width)}
     body = np.array2string(
-        array, separator=", ", threshold=_THRESHOLD, edgeitems=_EDGE, max_line_width=80, prefix=f"{name}(", formatter=formatter  # type: ignore[arg-type]
-    )  # fmt: skip
+        array,
+        separator=", ",
+        threshold=_THRESHOLD,
+        edgeitems=_EDGE,
+        max_line_width=80,
+        prefix=f"{name}(",
+        formatter=formatter,  # type: ignore[arg-type]
+    )
     if not array.size:
         body = "[]" + (f", size={tuple(array.shape)}" if array.ndim > 1 else "")
     dtype = "" if array.dtype in (np.float32, np.int64, np.bool_) and array.size else f", dtype={array.dtype}"

@@ -1,9 +1,9 @@
 """What is in force where the code now runs: whether to record, in which scope, how carefully.
 
-Floor 2, below the graph. One context variable holds an immutable chain of settings, so threads and asyncio tasks have their own.
-Generators share the context of whoever drives them; a setting entered in the body of a generator is therefore bound to the
-generator's frame and holds only while that frame runs. (`contextlib.contextmanager` functions are excepted: there the point of the
-body is to act on the caller.)
+Floor 2, below the graph. One context variable holds an immutable chain of settings, so threads and asyncio tasks have
+their own. Generators share the context of whoever drives them; a setting entered in the body of a generator is
+therefore bound to the generator's frame and holds only while that frame runs. (`contextlib.contextmanager` functions
+are excepted: there the point of the body is to act on the caller.)
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class Scope:
     def where(self) -> str:
         """The place as a phrase for error messages: " in rnn.cell at t=3", or nothing at the top."""
         path, t = self.path, self.t
-        return f"{' in ' + path if path else ''}{'' if t is None else f' at t={t}'}{' (backward)' if self.backward else ''}"
+        step = "" if t is None else f" at t={t}"
+        return f"{' in ' + path if path else ''}{step}{' (backward)' if self.backward else ''}"
 
     def __repr__(self) -> str:
         return f"Scope({self.path!r}, t={self.t})"
@@ -110,7 +111,7 @@ class State:
             setting.apply(self)
 
 
-STATE: ContextVar[State] = ContextVar("tinygrad_rnn_state", default=State(None, None, None))
+STATE: ContextVar[State] = ContextVar("tinygrad_rnn_state", default=State(None, None, None))  # noqa: B039  (never changed after)
 _root = STATE.get()
 
 
@@ -210,7 +211,7 @@ def _resume_inside(setting: Setting, generator: Any) -> Any:
         except GeneratorExit:
             generator.close()
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  (handed on to the generator)
             step, value = generator.throw, error
 
 

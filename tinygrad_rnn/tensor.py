@@ -1,8 +1,9 @@
 """`Tensor`: an array and the recipe that made it.
 
-Floor 4. This file records: `apply` runs a primitive on arrays and, where a gradient may be wanted, notes a node. Operators take that
-path directly; NumPy functions arrive through the two protocols of NumPy (NEP 13 and NEP 18) and are looked up in the registry, and
-one without a rule is refused by name. All other methods come from one table, `vocabulary.py`.
+This file records: `apply` runs a primitive on arrays and, where a gradient may be wanted, notes a node.
+Operators take that path directly; NumPy functions arrive through the two protocols of NumPy (NEP 13 and NEP 18) and
+are looked up in the registry, and one without a rule is refused by name. All other methods come from one table,
+`vocabulary.py`.
 """
 
 from __future__ import annotations
@@ -15,27 +16,20 @@ import numpy as np
 
 from . import graph, printing
 from .backward import deposit, pull
-from .complaints import mismatch, no_rule, raise_if_born_forward
+from .complaints import mismatch, raise_if_born_forward
 from .dtypes import check, get_default_dtype, is_float, mixed, with_number
-from .errors import DTypeError, GraphError, MissingRuleError, ShapeError, explain
+from .errors import DTypeError, GraphError, ShapeError, explain
 from .graph import Node
 from .ops import contract, index
 from .ops import elementwise as _e
 from .primitive import PRIMITIVES as _BY
-from .primitive import REGISTRY, Primitive
+from .primitive import Primitive
+from .protocols import NumpyProtocols
 from .state import STATE, current, settled
 
 _NUMBERS = (int, float, bool)
 _KNOWN = (np.ndarray, np.generic, *_NUMBERS)
 _NO_PARAMS: dict[str, Any] = {}
-
-
-_REDUCTIONS = {
-    (np.add, "reduce"): REGISTRY[np.sum],
-    (np.multiply, "reduce"): REGISTRY[np.prod],
-    (np.maximum, "reduce"): REGISTRY[np.max],
-    (np.minimum, "reduce"): REGISTRY[np.min],
-}
 
 
 def _binary(primitive: Primitive, reflected: bool = False, divides: bool = False) -> Callable[[Tensor, Any], Any]:
@@ -69,11 +63,11 @@ def _inplace(operate: Callable[[Tensor, Any], Any]) -> Callable[[Tensor, Any], T
     return lambda self, other: self.rewrite(operate(self, other))
 
 
-class Tensor:
+class Tensor(NumpyProtocols):
     """An array that remembers how it was made: `Tensor([1.0, 2.0], requires_grad=True)`.
 
-    data: array-like of float32, float64, an integer dtype or bool. A NumPy array keeps its dtype and is shared, not copied;
-    Python floats become the default dtype.
+    data: array-like of float32, float64, an integer dtype or bool. A NumPy array keeps its dtype and is shared, not
+    copied; Python floats become the default dtype.
     requires_grad: whether `backward()` shall leave a gradient in `.grad`.
     Raises DTypeError for other dtypes, and if an integer or bool tensor shall have a gradient.
     """
@@ -87,7 +81,6 @@ class Tensor:
         self.node = None
         if requires_grad:
             self.requires_grad = True
-
     if TYPE_CHECKING:  # methods from the table in vocabulary.py
 
         def __getattr__(self, name: str) -> Any: ...
@@ -121,7 +114,8 @@ class Tensor:
             )
         if value and not is_float(self.array.dtype):
             raise DTypeError(
-                f"Only Tensors of floating point dtype can require gradients, got {self.array.dtype}. Convert with .float() or .double()."
+                f"Only Tensors of floating point dtype can require gradients, got {self.array.dtype}. Convert with "
+                ".float() or .double()."
             )
         if value != self.requires_grad:
             self.node = graph.leaf(self.array, needs_grad=True) if value else None
@@ -139,7 +133,8 @@ class Tensor:
             return None
         if node.grad is None and node.needs_grad and not node.keeps_grad:
             warnings.warn(
-                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute "
+                "won't be "
                 "populated during backward(). Call .retain_grad() on it first if you want the gradient.",
                 stacklevel=2,
             )
@@ -280,7 +275,8 @@ class Tensor:
         recorded = new.node is not None and new.node.needs_grad
         if recorded and self.requires_grad and self.is_leaf:
             raise GraphError(
-                "a leaf Variable that requires grad is being used in an in-place operation. Do it within tg.no_grad(), or on .data."
+                "a leaf Variable that requires grad is being used in an in-place operation. Do it within "
+                "tg.no_grad(), or on .data."
             )
         np.copyto(self.array, new.array, casting="same_kind")
         graph.mutated(self.array, recorded=recorded)
@@ -319,38 +315,9 @@ class Tensor:
     def __invert__(self) -> Tensor:
         return apply(_BY["invert"], (self,))
 
-    # NumPy's protocols
     @staticmethod
     def __apply_primitive__(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Tensor:
         return apply(primitive, args, params)
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method == "__call__":
-            rule = REGISTRY.get(ufunc)
-            if type(rule) is Primitive and not kwargs:
-                return apply(rule, inputs)
-        else:
-            rule = _REDUCTIONS.get((ufunc, method))
-        out = kwargs.pop("out", (None,))[0]
-        if rule is None or (kwargs and method == "__call__"):
-            what = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
-            raise no_rule(what, f"the argument {next(iter(kwargs))!r}" if rule else "")
-        result = rule(*inputs, **kwargs)
-        return result if out is None else _write_out(out, result)
-
-    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
-        rule = REGISTRY.get(function)
-        name = f"{(function.__module__ or 'numpy')}.{function.__name__}"
-        if rule is None:
-            raise no_rule(name)
-        out = kwargs.pop("out", None)
-        try:
-            result = rule(*args, **kwargs)
-        except TypeError as error:
-            if "argument" in str(error) and not isinstance(error, MissingRuleError):
-                raise no_rule(name, f"this way of calling {name} ({error})") from error
-            raise
-        return result if out is None else _write_out(out, result)
 
 
 def make(array: np.ndarray, node: Node | None = None) -> Tensor:
@@ -427,18 +394,6 @@ def _leaf_of(a: Any) -> Node:
     node = graph.leaf(np.asarray(a))
     node.value = a  # a Python number stays one: it must not widen dtypes when replayed
     return node
-
-
-def _write_out(out: Any, result: Tensor) -> Any:
-    """Honour `out=` (and `array += tensor`)."""
-    if isinstance(out, Tensor):
-        return out.rewrite(result)
-    if result.requires_grad:
-        raise GraphError(
-            "out=: a plain array cannot hold a tensor that requires grad; detach() it, or let out be a Tensor."
-        )
-    np.copyto(out, result.array, casting="same_kind")
-    return out
 
 
 def cast(x: Tensor, dtype: np.dtype) -> Tensor:

@@ -1,4 +1,5 @@
-"""Products that sum over shared axes: matmul and einsum are primitives, dot, inner, outer, tensordot and vdot are written in them."""
+"""Products that sum over shared axes: matmul and einsum are primitives, dot, inner, outer, tensordot and vdot are
+written in them."""
 
 from __future__ import annotations
 

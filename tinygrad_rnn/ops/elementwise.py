@@ -1,7 +1,7 @@
 """Elementwise primitives. Rules never un-broadcast: the sweep does that, once, for every op.
 
-Conventions where a derivative does not exist are PyTorch's: 0 for abs and relu at 0, half to each side where maximum and minimum
-tie, 1 for clip on its bounds, 0 for the rounding functions and sign.
+Conventions where a derivative does not exist are PyTorch's: 0 for abs and relu at 0, half to each side where maximum
+and minimum tie, 1 for clip on its bounds, 0 for the rounding functions and sign.
 """
 
 from __future__ import annotations
@@ -154,6 +154,8 @@ def _astype_vjp(g: Any, y: Any, x: Any, dtype: Any) -> Any:
 
 
 astype = primitive(_astype, kind="elementwise", vjp=_astype_vjp, name="astype")
+# the values alone: what was recorded before it gets no gradient through it
+stop_gradient = primitive(lambda x: x, kind="elementwise", vjp=lambda g, y, x: None, name="stop_gradient")
 copy = primitive(np.copy, kind="elementwise", vjp=lambda g, y, x: g, stands_for=[np.copy])
 
 

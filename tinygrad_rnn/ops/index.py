@@ -1,8 +1,9 @@
 """Reading parts of an array, and the scatter that is the gradient of reading.
 
-Basic indices (ints, slices, None, ...) are params; index arrays are arguments, for they are data: `getitem` is the first kind and
-`take` the second. `place` is the scatter of basic indices: the cotangents of all the slices that were read from one array, put into
-one buffer, so that reading a sequence step by step costs linear time. Its own gradient is `getitem` again.
+Basic indices (ints, slices, None, ...) are params; index arrays are arguments, for they are data: `getitem` is the
+first kind and `take` the second. `place` is the scatter of basic indices: the cotangents of all the slices that were
+read from one array, put into one buffer, so that reading a sequence step by step costs linear time. Its own gradient
+is `getitem` again.
 """
 
 from __future__ import annotations
@@ -189,7 +190,8 @@ def split_index(key: Any) -> tuple[tuple[Any, ...], list[Any]]:
             kind = getattr(getattr(array, "dtype", None), "kind", "?")
             if kind not in "iub":
                 raise IndexError(
-                    f"indices must be integers, slices, None, ..., or arrays of integers or booleans; got {type(part).__name__} "
+                    "indices must be integers, slices, None, ..., or arrays of integers or booleans; got "
+                    f"{type(part).__name__} "
                     f"{part!r}. Did you mean {part!r}.long()?"
                 )
             pattern.append(Slot(len(arrays)))

@@ -1,4 +1,5 @@
-"""Cross entropy of class scores, fused: stable, and its gradient is softmax minus one-hot, never a product of two Jacobians."""
+"""Cross entropy of class scores, fused: stable, and its gradient is softmax minus one-hot, never a product of two
+Jacobians."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..primitive import primitive
+from .reduce import softmax
 
 
 def _one_hot(target: Any, classes: int, dtype: Any) -> Any:
@@ -18,18 +20,53 @@ def _one_hot(target: Any, classes: int, dtype: Any) -> Any:
 one_hot = primitive(_one_hot, kind="index", vjp=(None,), name="one_hot")
 
 
-def _cross_entropy(z: Any, target: Any) -> Any:
+def _seen(target: Any, ignore: int | None) -> tuple[Any, Any]:
+    """The targets with a class in place of the ignored ones, and where they count; None where all do."""
+    if ignore is None:
+        return target, None
+    seen = np.not_equal(target, ignore)
+    return np.where(seen, target, np.zeros_like(target)), seen
+
+
+def _cross_entropy(z: Any, target: Any, ignore: int | None = None) -> Any:
+    target, seen = _seen(target, ignore)
     top = np.max(z, axis=-1, keepdims=True)
     log_total = np.log(np.add.reduce(np.exp(z - top), axis=-1, keepdims=True)) + top
-    return (log_total - np.take_along_axis(z, target[..., None], axis=-1))[..., 0]
+    y = (log_total - np.take_along_axis(z, target[..., None], axis=-1))[..., 0]
+    return y if seen is None else np.where(seen, y, np.zeros_like(y))
 
 
-def _cross_entropy_vjp(g: Any, y: Any, z: Any, target: Any) -> Any:
+def _cross_entropy_vjp(g: Any, y: Any, z: Any, target: Any, ignore: int | None = None) -> Any:
+    target, seen = _seen(target, ignore)
+    if seen is not None:
+        # y is 0 where ignored and tells nothing about the total there
+        hit = one_hot(target, classes=z.shape[-1], dtype=z.dtype)
+        return np.expand_dims(np.where(seen, g, np.zeros_like(g)), -1) * (softmax(z, axis=(z.ndim - 1,)) - hit)
     log_total = np.expand_dims(y, -1) + np.take_along_axis(z, np.expand_dims(target, -1), axis=-1)
     return np.expand_dims(g, -1) * (np.exp(z - log_total) - one_hot(target, classes=z.shape[-1], dtype=z.dtype))
 
 
-# z (..., C) float, the scores; target (...) int, the classes; -> (...) float, -log softmax(z)[target]
+# z (..., C) float, the scores; target (...) int, the classes; -> (...) float, -log softmax(z)[target], and 0 where the target is
+# `ignore` (None: no target is ignored, and the gradient costs less)
 cross_entropy = primitive(
     _cross_entropy, kind="reduce", saves="y01", vjp=(_cross_entropy_vjp, None), name="cross_entropy"
+)
+
+
+def _bce(x: Any, t: Any) -> Any:
+    with np.errstate(divide="ignore"):  # log(0) is cut off at -100, as in PyTorch
+        return -(t * np.maximum(np.log(x), -100) + (1 - t) * np.maximum(np.log1p(-x), -100))
+
+
+def _bce_vjp(g: Any, y: Any, x: Any, t: Any) -> Any:
+    return g * (x - t) / np.maximum(x * (1 - x), 1e-12)
+
+
+def _bce_target_vjp(g: Any, y: Any, x: Any, t: Any) -> Any:
+    return g * (np.log1p(-x) - np.log(x))
+
+
+# x (...) float in [0, 1], probabilities; t (...) float in [0, 1], targets
+binary_cross_entropy = primitive(
+    _bce, kind="elementwise", saves="01", vjp=(_bce_vjp, _bce_target_vjp), name="binary_cross_entropy"
 )

@@ -1,7 +1,8 @@
-"""Reductions. Every primitive takes `axis` as a tuple of non-negative ints and `keepdims`; the NumPy-facing functions normalise.
+"""Reductions. Every primitive takes `axis` as a tuple of non-negative ints and `keepdims`; the NumPy-facing functions
+normalise.
 
-Conventions are PyTorch's: ties of max and min over axes share the gradient evenly; std at 0 has gradient 0; logsumexp of -inf alone
-is -inf with gradient 0.
+Conventions are PyTorch's: ties of max and min over axes share the gradient evenly; std at 0 has gradient 0; logsumexp
+of -inf alone is -inf with gradient 0.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ Axis = int | tuple[int, ...] | list[int] | None
 
 
 def normalise(axis: Axis, ndim: int) -> tuple[int, ...]:
-    """Axes as a sorted tuple of non-negative ints; None means all. Raises IndexError for one out of range or named twice."""
+    """Axes as a sorted tuple of non-negative ints; None means all. Raises IndexError for one out of range or named
+    twice."""
     if axis is None:
         return tuple(range(ndim))
     axes = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
     for one in axes:
         if not -max(ndim, 1) <= one < max(ndim, 1):
             raise IndexError(
-                f"Dimension out of range (expected to be in range of [{-max(ndim, 1)}, {max(ndim, 1) - 1}], but got {one})"
+                f"Dimension out of range (expected to be in range of [{-max(ndim, 1)}, {max(ndim, 1) - 1}], but got "
+                f"{one})"
             )
     if ndim == 0:
         return ()

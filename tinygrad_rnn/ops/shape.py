@@ -87,9 +87,11 @@ def _roll(x: Any, shift: tuple[int, ...], axis: tuple[int, ...]) -> Any:
     return np.roll(x, shift, axis)
 
 
-roll = primitive(
-    _roll, kind="shape", name="roll", vjp=lambda g, y, x, shift, axis: roll(g, shift=tuple(-s for s in shift), axis=axis)
-)  # fmt: skip
+def _roll_vjp(g: Any, y: Any, x: Any, shift: tuple[int, ...], axis: tuple[int, ...]) -> Any:
+    return roll(g, shift=tuple(-s for s in shift), axis=axis)
+
+
+roll = primitive(_roll, kind="shape", vjp=_roll_vjp, name="roll")
 
 
 def _pad(x: Any, width: tuple[tuple[int, int], ...], value: float) -> Any:
@@ -273,7 +275,7 @@ def _numpy_repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
 
 
 @implements(np.tile)
-def _numpy_tile(A: Any, reps: Any) -> Any:  # noqa: N803  (NumPy's name)
+def _numpy_tile(A: Any, reps: Any) -> Any:
     counts = (int(reps),) if np.ndim(reps) == 0 else tuple(int(n) for n in reps)
     ndim = max(len(counts), A.ndim)
     counts = (1,) * (ndim - len(counts)) + counts
@@ -293,3 +295,18 @@ def _numpy_tril(m: Any, k: int = 0) -> Any:
 @implements(np.triu)
 def _numpy_triu(m: Any, k: int = 0) -> Any:
     return triu(m, k=k)
+
+
+@implements(np.shape)
+def _numpy_shape(a: Any) -> tuple[int, ...]:
+    return tuple(a.shape)
+
+
+@implements(np.ndim)
+def _numpy_ndim(a: Any) -> int:
+    return a.ndim
+
+
+@implements(np.size)
+def _numpy_size(a: Any, axis: int | None = None) -> int:
+    return math.prod(a.shape) if axis is None else a.shape[axis]

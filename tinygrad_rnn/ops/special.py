@@ -33,8 +33,12 @@ def _relu(x: Any, out: Any = None) -> Any:
 
 
 relu = primitive(
-    _relu, kind="elementwise", saves="y", name="relu", vjp=lambda g, y, x: np.where(np.greater(y, 0), g, np.zeros_like(g))
-)  # fmt: skip
+    _relu,
+    kind="elementwise",
+    saves="y",
+    vjp=lambda g, y, x: np.where(np.greater(y, 0), g, np.zeros_like(g)),
+    name="relu",
+)
 
 
 def _softplus(x: Any) -> Any:
@@ -64,7 +68,8 @@ _ERFC_MIDDLE = (
 _ERFC_LARGE = (
     (1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1, 1.25781726111229246e-1,
      1.60837851487422766e-2, 6.58749161529837803e-4),
-    (1.0, 2.56852019228982242, 1.87295284992346725, 5.27905102951428412e-1, 6.05183413124413191e-2, 2.33520497626869185e-3),
+    (1.0, 2.56852019228982242, 1.87295284992346725, 5.27905102951428412e-1,
+     6.05183413124413191e-2, 2.33520497626869185e-3),
 )  # fmt: skip
 
 
