@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A module imports strictly lower floors only, and this is the house from the ground up. "" is tinygrad_rnn itself: its
 # names are for the world above.
 FLOORS = [
-    ["errors", "files", "lazy", "generators"],
+    ["errors", "files", "trees", "lazy", "generators"],
     ["primitive", "state", "dtypes", "checkpoint", "data", "manual"],
     ["ops", "graph"],
     ["complaints", "printing"],

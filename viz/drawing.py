@@ -1,0 +1,135 @@
+"""`draw`: from whatever has a graph to a drawing that can be shown and saved."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .dot import run_dot, to_graphviz
+from .layout import Picture, place
+from .model import Diagram, read
+from .record import record
+from .svg import THEMES, write
+from .text import as_json, summary, text
+
+ELIDE = {"ops": 6, "modules": 12, "layers": None}
+"""More steps than this are left out, unless the caller says otherwise."""
+
+
+def draw(
+    x: Any,
+    *args: Any,
+    level: str = "modules",
+    steps: slice | int | Iterable[int] | None = None,
+    elide: int | str | None = "auto",
+    theme: str = "auto",
+    engine: str | None = None,
+    timeout: float = 60.0,
+    title: str | None = None,
+    **kwargs: Any,
+) -> Drawing:
+    """Draw the graph of a Tensor, of several, or of a Module called with sample input.
+
+    x: what to draw. args, kwargs: sample input, for a Module.
+    level: "ops" for every primitive, "modules" for cells as boxes, "layers" with time folded away.
+    steps: which time steps to show, a slice or numbers. elide: leave out the middle of sequences longer than this;
+    None: of none.
+    theme: "light", "dark", or "auto" to follow the reader's system.
+    engine: None for our own layout, "dot" for a `dot` program on PATH, which is given `timeout` seconds.
+    Returns a `Drawing`. Raises TypeError, ValueError or IndexError with what was expected and what to do.
+    """
+    if theme not in THEMES:
+        raise ValueError(f"viz.draw: theme={theme!r} is none of {', '.join(map(repr, THEMES))}.")
+    if engine not in (None, "dot"):
+        raise ValueError(f'viz.draw: engine={engine!r} is neither None (our own layout) nor "dot".')
+    found = record(x, args, kwargs)
+    limit = ELIDE.get(level) if elide == "auto" else elide
+    if isinstance(limit, str):
+        raise ValueError(f'viz.draw: elide={elide!r} is neither a number of steps, None, nor "auto".')
+    diagram = read(found.nodes, level=level, steps=steps, elide=limit, names=found.names, classes=found.classes)
+    return Drawing(diagram, theme=theme, engine=engine, timeout=timeout, title=title or found.title)
+
+
+class Drawing:
+    """A drawing: `.svg`, `.html`, `.dot`, `.text`, `.json` are text; `.save(path)` writes any of them, or .png and
+    .pdf.
+
+    diagram: the boxes and edges. picture: the same with places. Notebooks show it by themselves.
+    """
+
+    def __init__(
+        self,
+        diagram: Diagram,
+        *,
+        theme: str = "auto",
+        engine: str | None = None,
+        timeout: float = 60.0,
+        title: str = "",
+    ) -> None:
+        self.diagram = diagram
+        self.theme = theme
+        self.title = title
+        self._engine = engine
+        self._timeout = timeout
+
+    @functools.cached_property
+    def picture(self) -> Picture:
+        """The layout."""
+        return place(self.diagram)
+
+    @functools.cached_property
+    def svg(self) -> str:
+        """An SVG document: no scripts, nothing from outside."""
+        if self._engine == "dot":
+            return run_dot(self.dot, self._timeout)
+        return self._svg(self.theme)
+
+    def _svg(self, theme: str) -> str:
+        return write(self.picture, theme, summary(self.diagram), self.title)
+
+    @functools.cached_property
+    def dot(self) -> str:
+        """DOT text; needs the package `graphviz`, not the program."""
+        return to_graphviz(self.diagram).source
+
+    @property
+    def text(self) -> str:
+        """A table for terminals and screen readers."""
+        return text(self.diagram)
+
+    @property
+    def json(self) -> str:
+        """Boxes, edges and columns as JSON."""
+        return as_json(self.diagram)
+
+    def to_graphviz(self) -> Any:
+        """A `graphviz.Digraph`, to be changed or laid out elsewhere."""
+        return to_graphviz(self.diagram)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the drawing to `path`, in the format that its suffix names. Returns the path.
+
+        Raises ValueError for an unknown suffix, ImportError where .png or .pdf need a library that is not installed.
+        """
+        path = Path(path)
+        writers = {
+            ".svg": lambda: self.svg,
+            ".dot": lambda: self.dot,
+            ".txt": lambda: self.text,
+            ".json": lambda: self.json,
+        }
+        if path.suffix not in writers:
+            raise ValueError(f"Drawing.save: {path.name} ends in none of {', '.join(writers)}. Choose one of them.")
+        path.write_text(writers[path.suffix](), encoding="utf-8")
+        return path
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"image/svg+xml": self.svg, "text/plain": self.text}
+
+    def __repr__(self) -> str:
+        return f"<Drawing: {summary(self.diagram)}>"

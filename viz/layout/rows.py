@@ -1,0 +1,138 @@
+"""Rows from bottom to top: inputs, layers, outputs, loss.
+
+A *unit* is what gets a row: a group of roles that repeats in every column, or an island of boxes outside time. A
+recurrent group has
+a row of its own, so its state travels in a straight line; groups without recurrence may stand side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable
+
+from ..model import Box, Diagram
+from ..model.order import ranks, topological
+from ..model.roles import without_circles
+
+MANY = 3
+"""Something outside time that touches at least so many columns is a unit of its own: a sequence, or its collection."""
+
+
+class Unit:
+    """One group in all its columns, or one island. rank: its floor; row: its number from below; slot: its place in the
+    row.
+    """
+
+    def __init__(self, number: int, timed: bool) -> None:
+        self.number = number
+        self.timed = timed
+        self.boxes: list[Box] = []
+        self.columns: set[int] = set()
+        self.recurrent = False
+        self.rank = self.row = self.slot = 0
+
+
+def in_gutter(diagram: Diagram) -> set[int]:
+    """Ids of the parameters that the time steps share: they stand at the left, drawn once."""
+    return {
+        edge.source.id for edge in diagram.edges if edge.source.kind == "parameter" and edge.target.column is not None
+    }
+
+
+def units(diagram: Diagram, aside: Collection[int]) -> tuple[list[Unit], dict[int, Unit]]:
+    """The units in rows, and the unit of each box, but for those that stand `aside` (ids)."""
+    timed_group: dict[int, int] = {}
+    node_of: dict[int, int] = {}
+    boxes = [b for b in diagram.boxes if b.id not in aside]
+    timed = {b.group for b in boxes if b.column is not None}
+    apart = _touching_many(diagram)
+    first: list[Box] = []
+    for box in boxes:
+        key = box.group if box.group in timed and box.column is not None else None
+        if key is not None and key in timed_group:
+            node_of[box.id] = timed_group[key]
+            continue
+        node_of[box.id] = len(first)
+        if key is not None:
+            timed_group[key] = len(first)
+        first.append(box)
+    edges = [
+        (node_of[e.source.id], node_of[e.target.id])
+        for e in diagram.edges
+        if e.source.id in node_of and e.target.id in node_of and e.kind not in ("recurrent", "cut")
+    ]
+    edges = sorted({(a, b) for a, b in edges if a != b})
+    island = _islands(first, edges, apart)
+    group = without_circles(island, edges)
+    found = [Unit(g, False) for g in range(max(group, default=-1) + 1)]
+    unit_of: dict[int, Unit] = {}
+    for box in boxes:
+        unit = unit_of[box.id] = found[group[node_of[box.id]]]
+        unit.boxes.append(box)
+        if box.column is not None:
+            unit.timed = True
+            unit.columns.add(box.column)
+    for edge in diagram.edges:
+        if edge.kind in ("recurrent", "cut") and edge.source.group == edge.target.group:
+            unit_of[edge.source.id].recurrent = True
+    joints = sorted({(group[a], group[b]) for a, b in edges if group[a] != group[b]})
+    _number_rows(found, joints)
+    return found, unit_of
+
+
+def starting(diagram: Diagram) -> tuple[set[int], set[int]]:
+    """Ids of the initial states that enter a step directly and stand beside it, and of what these alone are made from."""
+    beside = {e.source.id for e in diagram.edges if e.source.initial and e.target.column is not None}
+    readers: dict[int, set[int]] = {}
+    for edge in diagram.edges:
+        readers.setdefault(edge.source.id, set()).add(edge.target.id)
+    below = {b.id for b in diagram.boxes if b.initial and b.id not in beside and readers.get(b.id, {-1}) <= beside}
+    return beside, below
+
+
+def _touching_many(diagram: Diagram) -> set[int]:
+    touched: dict[int, set[int]] = {}
+    for edge in diagram.edges:
+        for one, other in ((edge.source, edge.target), (edge.target, edge.source)):
+            if one.column is None and other.column is not None:
+                touched.setdefault(one.id, set()).add(other.column)
+    return {box for box, cols in touched.items() if len(cols) >= MANY}
+
+
+def _islands(first: list[Box], edges: list[tuple[int, int]], apart: set[int]) -> list[int]:
+    """A number for each box outside time, equal where edges join them; boxes of `apart` and timed groups stay alone."""
+    root = list(range(len(first)))
+
+    def find(i: int) -> int:
+        while root[i] != i:
+            root[i] = root[root[i]]
+            i = root[i]
+        return i
+
+    alone = [box.column is not None or box.id in apart for box in first]
+    for a, b in edges:
+        if not alone[a] and not alone[b]:
+            root[find(b)] = find(a)
+    number: dict[Hashable, int] = {}
+    return [number.setdefault(find(i), len(number)) for i in range(len(first))]
+
+
+def _number_rows(found: list[Unit], joints: list[tuple[int, int]]) -> None:
+    rank = ranks(len(found), joints)
+    readers: dict[int, list[int]] = {}
+    sources: dict[int, list[int]] = {}
+    for a, b in joints:
+        readers.setdefault(a, []).append(b)
+        sources.setdefault(b, []).append(a)
+    plain = [all(box.kind in ("input", "constant") for box in unit.boxes) for unit in found]
+    for i in reversed(topological(len(found), joints)):  # inputs stand right below what reads them
+        if plain[i] and i in readers and all(plain[a] for a in sources.get(i, ())):
+            rank[i] = min(rank[b] for b in readers[i]) - 1
+    rows: dict[tuple[int, int, int], list[Unit]] = {}
+    for unit in found:
+        unit.rank = rank[unit.number]
+        kind = (2, unit.number) if not unit.timed else (1, unit.number) if unit.recurrent else (0, 0)
+        rows.setdefault((unit.rank, *kind), []).append(unit)
+    for number, key in enumerate(sorted(rows)):
+        members = sorted(rows[key], key=lambda u: (plain[u.number], u.number))
+        for slot, unit in enumerate(members):
+            unit.row, unit.slot = number, slot

@@ -1,0 +1,111 @@
+"""What is written in the boxes: titles, details, and the names of the states that travel from step to step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from .diagram import Box, Diagram
+from .words import clean, number, shape
+
+_SIGNS = {"matmul": "@", "add": "+", "multiply": "×", "subtract": "−", "divide": "÷", "negative": "−"}
+_PRODUCTS = {"matmul", "dot", "einsum", "tensordot", "linear"}
+
+
+def label(diagram: Diagram, names: Mapping[Any, str], classes: Mapping[str, str]) -> None:
+    """Fill in the titles of all boxes and the labels of recurrent edges."""
+    cells: dict[int, str] = {}
+    for box in diagram.boxes:
+        main = diagram.graph.nodes[box.main]
+        if box.kind == "elided":
+            column = diagram.columns[box.column or 0]
+            box.title, box.detail = "⋯", f"{column.count} {'step' if column.count == 1 else 'steps'}"
+        elif box.kind == "module":
+            _label_module(diagram, box, cells, classes)
+        elif main.primitive is None:
+            box.title = clean(names.get(main) or main.name or "") or _unnamed(diagram, box)
+            box.detail = shape(main.shape) if box.kind != "constant" else "" if box.title[:1].isdigit() else "scalar"
+        elif box.kind == "input":
+            box.title, box.detail = _slice_name(diagram, box, names), shape(main.shape)
+        else:
+            box.title, box.detail = clean(main.primitive.name), shape(main.shape)
+    _name_states(diagram)
+
+
+def _unnamed(diagram: Diagram, box: Box) -> str:
+    node = diagram.graph.nodes[box.main]
+    if node.shape == () and node.value is not None:
+        return number(float(node.value))
+    if box.initial:
+        return "initial state"
+    return "parameter" if box.kind == "parameter" else "input"
+
+
+def _slice_name(diagram: Diagram, box: Box, names: Mapping[Any, str]) -> str:
+    """ "x[3]" for a slice of x."""
+    graph, i, reads = diagram.graph, box.main, []
+    while graph.nodes[i].primitive is not None:
+        index = graph.nodes[i].params.get("index")
+        reads.append(f"[{_index(index)}]" if index is not None else "")
+        i = graph.parents[i][0]
+    node = graph.nodes[i]
+    base = names.get(node) or node.name or ("initial" if box.initial else "input")
+    return clean(base) + clean("".join(reversed(reads)))
+
+
+def _index(index: Any) -> str:
+    if isinstance(index, tuple):
+        return ", ".join(_index(part) for part in index)
+    if isinstance(index, slice):
+        parts = ["" if part is None else str(part) for part in (index.start, index.stop)]
+        return ":".join(parts) + (f":{index.step}" if index.step is not None else "")
+    return "…" if index is Ellipsis else "None" if index is None else str(index)
+
+
+def _label_module(diagram: Diagram, box: Box, cells: dict[int, str], classes: Mapping[str, str]) -> None:
+    graph = diagram.graph
+    kind = diagram.groups[box.group][1]
+    if box.group not in cells:
+        cells[box.group] = describe_group(diagram, box)
+    name = box.path.rpartition(".")[2]
+    if not name:
+        name = "cell" if kind == "cell" else "loss" if graph.nodes[box.main].shape == () else "output"
+    box.title = clean(f"{name} · {classes[box.path]}" if box.path in classes else name)
+    box.detail = " · ".join(part for part in (cells[box.group], shape(graph.nodes[box.main].shape)) if part)
+
+
+def describe_group(diagram: Diagram, box: Box) -> str:
+    """What a group of ops amounts to: "LSTM", "GRU", "tanh", or its ops."""
+    graph = diagram.graph
+    ops = Counter(graph.nodes[i].primitive.name for i in box.members if graph.nodes[i].primitive is not None)
+    if ops["sigmoid"] >= 2 and ops["tanh"] >= 1:
+        return "LSTM" if ops["tanh"] >= 2 or ops["sigmoid"] >= 3 else "GRU"
+    for name in ("lstm", "gru"):
+        if any(name in op for op in ops):
+            return name.upper()
+    looking = {graph.nodes[i].op for i in box.members if graph.looks_on(i)}
+    telling = [op for op in ops if op not in _SIGNS and op not in looking]
+    if diagram.groups[box.group][1] == "cell":
+        return next((op for op in ("tanh", "relu", "sigmoid") if ops[op]), "")
+    if telling:
+        return ", ".join(telling[-2:])
+    return "linear" if ops["matmul"] else next(iter(ops), "")
+
+
+def _name_states(diagram: Diagram) -> None:
+    """Call the recurrent values h, and c where a cell also has a straight line of sums (LSTM)."""
+    graph, fold = diagram.graph, diagram.fold
+    called: dict[int, str] = {}
+    pairs: dict[tuple[int, int], set[int]] = {}
+    for edge in diagram.edges:
+        if edge.kind in ("recurrent", "cut"):
+            pairs.setdefault((edge.source.group, edge.target.group), set()).add(fold.role[edge.node])
+    multiplied = {fold.role[p] for i, node in enumerate(graph.nodes) if node.op in _PRODUCTS for p in graph.parents[i]}
+    for (source, target), roles in pairs.items():
+        if source == target and diagram.groups[source][1] == "cell" and len(roles) <= 2:
+            for role in roles:
+                called[role] = "h" if len(roles) == 1 or role in multiplied else "c"
+    for edge in diagram.edges:
+        if edge.kind in ("recurrent", "cut"):
+            edge.label = called.get(fold.role[edge.node], "")

@@ -1,0 +1,5 @@
+"""Pictures as SVG text."""
+
+from .write import THEMES as THEMES
+from .write import escape as escape
+from .write import write as write

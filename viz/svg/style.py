@@ -1,0 +1,85 @@
+"""The style sheet inside an SVG, in the colours of a theme. All rules are confined to the one picture they come with."""
+
+from __future__ import annotations
+
+from ..layout.measure import SMALL, TEXT
+from .theme import DARK, LIGHT
+
+FONT = "'Helvetica Neue',Helvetica,Arial,'Liberation Sans',sans-serif"
+
+_FIXED = f"""
+@ text{{font-family:{FONT};font-size:{TEXT}px;text-anchor:middle;stroke:none}}
+@ text.s{{font-size:{SMALL}px}}
+@ text.l{{text-anchor:start}}
+@ text.r{{text-anchor:end}}
+@ text.time{{font-weight:600;font-size:13px}}
+@ text.module{{text-anchor:start;font-size:11px;font-weight:600}}
+@ text.state{{font-style:italic;font-family:Georgia,'Times New Roman','Liberation Serif',serif;font-size:14px}}
+@ text.axis{{text-anchor:start;font-size:11px}}
+@ path{{fill:none;stroke-width:1.4}}
+@ .e.recurrent{{stroke-width:2.2}}
+@ .e.cut{{stroke-width:2.2;stroke-dasharray:1 5;stroke-linecap:round}}
+@ .e.part{{stroke-dasharray:5 4}}
+@ .e.weight,@ .bus path{{stroke-width:1.1}}
+@ .n rect{{stroke-width:1.2}}
+@ .n.root>rect{{stroke-width:2.6}}
+@ .n.constant>rect,@ .n.elided>rect,@ .n.shape>rect,@ .n.index>rect{{stroke-dasharray:4 3}}
+@ .n.module text:not(.s){{font-weight:600}}
+@ .frame{{fill:none;stroke-width:1}}
+@ .band.hidden{{stroke-dasharray:3 4}}
+@ .n:focus{{outline:none}}
+@ .n:focus>rect{{stroke-width:3}}
+"""
+
+_COLOURED = """
+@ .ground{fill:<ground>}
+@ text{fill:<text>}
+@ text.s,@ text.axis,@ text.module{fill:<muted>}
+@ text.state{fill:<state>}
+@ .band{fill:<band>;stroke:none}
+@ .band.hidden{fill:none;stroke:<faint>}
+@ .frame{stroke:<faint>}
+@ .e,@ path.axis{stroke:<line>}
+@ .e.recurrent,@ .e.cut{stroke:<state>}
+@ .e.weight,@ .bus path{stroke:<bus>}
+@ .n rect{fill:<op>;stroke:<op line>}
+@ .n.contract>rect{fill:<gate>;stroke:<gate line>}
+@ .n.module>rect{fill:<module>;stroke:<module line>}
+@ .n.parameter>rect{fill:<parameter>;stroke:<parameter line>}
+@ .n.parameter>.spine{fill:<parameter line>}
+@ .n.input>rect{fill:<input>;stroke:<input line>}
+@ .n.constant>rect,@ .n.elided>rect{fill:<constant>;stroke:<op line>}
+@ .saved{fill:<text>}
+@ .head-d{fill:<line>}@ .head-r{fill:<state>}@ .head-w{fill:<bus>}@ .head-b{fill:<backward>}
+"""
+
+
+def _in_colours(rules: str, colours: dict[str, str]) -> str:
+    for name, value in colours.items():
+        rules = rules.replace(f"<{name}>", value)
+    return rules
+
+
+def sheet(ident: str, theme: str, extra: str = "") -> str:
+    """The rules for the picture with class `ident`; "auto" carries both themes and lets the reader's system choose."""
+    fixed, coloured = _FIXED, _COLOURED + extra
+    if theme == "auto":
+        text = (
+            fixed
+            + _in_colours(coloured, LIGHT)
+            + "@media(prefers-color-scheme:dark){"
+            + _in_colours(coloured, DARK)
+            + "}"
+        )
+    else:
+        text = fixed + _in_colours(coloured, DARK if theme == "dark" else LIGHT)
+    return text.replace("@ ", f".{ident} ").strip()
+
+
+def markers(ident: str) -> str:
+    """Arrow heads: for data, recurrent, weight and backward edges."""
+    return "".join(
+        f'<marker id="{ident}{kind}" viewBox="0 0 8 8" refX="7.2" refY="4" markerWidth="{size}" markerHeight="{size}" '
+        f'markerUnits="userSpaceOnUse" orient="auto"><path class="head-{kind}" d="M0 .6 8 4 0 7.4z"/></marker>'
+        for kind, size in (("d", 8), ("r", 10), ("w", 6), ("b", 9))
+    )
