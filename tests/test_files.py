@@ -20,6 +20,26 @@ def test_replace_writes_and_overwrites(tmp_path):
         assert os.listdir(tmp_path) == ["a.bin"]
 
 
+def test_everything_is_in_the_file_before_it_is_synced_and_synced_before_it_is_renamed(tmp_path, monkeypatch):
+    events = []
+    fsync, rename = os.fsync, os.replace
+
+    def note_sync(descriptor):
+        events.append(
+            ("sync", os.fstat(descriptor).st_size if not os.path.isdir(f"/proc/self/fd/{descriptor}") else "folder")
+        )
+        fsync(descriptor)
+
+    def note_rename(source, target):
+        events.append(("rename", os.path.basename(target)))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", note_rename)
+    files.replace(tmp_path / "a", b"data")
+    assert events == [("sync", 4), ("rename", "a"), ("sync", "folder")]
+
+
 def test_permissions_follow_the_umask_and_then_the_file(tmp_path):
     old = os.umask(0o027)
     try:

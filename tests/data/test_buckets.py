@@ -99,6 +99,14 @@ def test_states_of_something_else(change, text):
         batches.load_state_dict(batches.state_dict() | change)
 
 
+def test_padding_is_zero_and_time_first_by_default():
+    batches = BucketBatches([[1], [2, 3]], batch=2, generator=np.random.default_rng(0))
+    (batch,) = batches
+    assert batch.inputs.tolist() == [[2, 1], [3, 0]]
+    assert pad([[1], [2, 3]])[0].tolist() == [[1, 2], [0, 3]]
+    assert batches.pool == 50
+
+
 def test_pad():
     padded, lengths = pad([[[1.0, 2.0]], [[3.0, 4.0], [5.0, 6.0]]], value=np.nan, batch_first=True)
     assert lengths.tolist() == [1, 2]

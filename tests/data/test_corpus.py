@@ -31,6 +31,7 @@ def test_three_files_and_a_vocabulary_of_the_first(tmp_path, names):
 def test_limits_of_the_vocabulary(tmp_path):
     folder = lay_out(tmp_path, ("train.txt", "valid.txt", "test.txt"))
     assert load_corpus(folder, size=3).vocabulary.tokens == ("<unk>", "<eos>", "a")
+    assert load_corpus(folder, min_count=2).vocabulary.tokens == ("<unk>", "<eos>", "a", "b")
     assert load_corpus(folder, min_count=3).vocabulary.tokens == ("<unk>", "<eos>", "a")
 
 
@@ -40,6 +41,9 @@ def test_folders_without_a_corpus(tmp_path):
     ):
         load_corpus(tmp_path)
     for k in range(10):
+        if k == 8:
+            with pytest.raises(MissingDataError, match=r"got 0.txt, .*7.txt. Rename"):
+                load_corpus(tmp_path)
         (tmp_path / f"{k}.txt").touch()
     with pytest.raises(MissingDataError, match=r"got 0.txt, .*7.txt and 2 more. Rename"):
         load_corpus(tmp_path)

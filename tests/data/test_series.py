@@ -37,6 +37,12 @@ def test_windows(count, time, dt, stride, inner):
     assert not inputs.flags.writeable
 
 
+def test_windows_forecast_one_step_of_every_window_by_default():
+    inputs, targets = windows(np.arange(5), time=2)
+    assert inputs[..., 0].tolist() == [[0, 1], [1, 2], [2, 3]]
+    assert targets[..., 0].tolist() == [[1, 2], [2, 3], [3, 4]]
+
+
 @pytest.mark.parametrize(
     ("series", "options", "text"),
     [

@@ -40,6 +40,14 @@ def test_line_ends_and_byte_order_marks(tmp_path):
     assert read_text(written(tmp_path, "hé".encode("latin-1")), encoding="latin-1") == "hé"
 
 
+def test_a_byte_order_mark_is_one_at_the_beginning_only():
+    mark = "\ufeff".encode()
+    assert "".join(decoded([mark, mark, b"a", mark], "f", "utf-8")) == "\ufeffa\ufeff"
+    assert "".join(decoded([b"a", mark + b"b"], "f", "utf-8")) == "a\ufeffb"
+    with pytest.raises(DataError, match=r"f, byte 1: expected utf-8 text, got ff fe .*Convert the file to UTF-8"):
+        list(decoded([b"a", b"\xff\xfe"], "f", "utf-8"))
+
+
 def test_a_symbolic_link_is_followed(tmp_path):
     written(tmp_path, b"text")
     (tmp_path / "link").symlink_to("a.txt")

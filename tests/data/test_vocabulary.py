@@ -46,6 +46,7 @@ def test_words_by_count_and_then_by_name():
     assert Vocabulary.of_words("b a c b a d b", min_count=3).tokens == (UNKNOWN, "b")
     assert Vocabulary.of_words("b a b", unknown=None).tokens == ("b", "a")
     assert Vocabulary.of_words("b <unk> b").tokens == (UNKNOWN, "b")
+    assert Vocabulary.of_words("b a c", size=1).tokens == (UNKNOWN,)
     assert repr(words) == "Vocabulary(5 words, unknown='<unk>')"
 
 
