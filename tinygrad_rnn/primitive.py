@@ -8,10 +8,16 @@ array comes, follows Autodidax.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
+from .errors import DTypeError
+
 Rule = Callable[..., Any]
+
+
+_MANY = 1 << 20
+_PLAIN = frozenset({int, bool, float, tuple, str, type(None)})
 
 
 class Primitive:
@@ -25,17 +31,17 @@ class Primitive:
     every: instead of `vjps`, for ops with any number of arguments: `every(i, g, y, *inputs, **params)` for argument i.
     joint: instead of `vjps`, one rule that returns the cotangents of all arguments at once.
     scatter: `scatter(buffer, g, *other_inputs, **params)` adds the cotangent of the first argument into a buffer in
-    place, for
-        ops that read a part of it: T reads of one array then cost one buffer and not T.
+        place, for ops that read a part of it: T reads of one array then cost one buffer and not T.
+    differentiable: whether any argument has a rule; the output of an op without one never requires grad.
     saves: the residuals, that is which values the rules read: "y" for the output, the position of each input ("y0",
-        "01"), "*" for all inputs.
+        "01"), "*" for all inputs, "1*" for all but the first.
         A rule is handed a stand-in that knows only shape and dtype for everything else, so a forgotten residual cannot
         go unseen.
     """
 
     __slots__ = (
-        "every", "forward", "joint", "kind", "name", "plain", "saves", "saves_inputs", "saves_output", "scatter",
-        "vjps",
+        "differentiable", "every", "forward", "joint", "kind", "name", "plain", "saves", "saves_inputs",
+        "saves_output", "scatter", "vjps",
     )  # fmt: skip
 
     def __init__(
@@ -57,28 +63,41 @@ class Primitive:
         self.joint = joint
         self.scatter = scatter
         self.saves = saves
+        self.differentiable = bool(every or joint or any(self.vjps))
         self.plain = every is None and joint is None and scatter is None
         self.saves_output = "y" in saves
         # the inputs that rules read, by position; None for all of them
-        self.saves_inputs = None if "*" in saves else frozenset(int(c) for c in saves if c.isdigit())
-        if self.saves_inputs and len(self.saves_inputs) == len(self.vjps):
+        positions = [int(c) for c in saves if c.isdigit()]
+        self.saves_inputs: Collection[int] | None = frozenset(positions)
+        if "*" in saves:
+            self.saves_inputs = range(positions[0], _MANY) if positions else None
+        elif self.saves_inputs and len(self.saves_inputs) == len(self.vjps):
             self.saves_inputs = None
 
     def __call__(self, *arrays: Any, **params: Any) -> Any:
         for array in arrays:
             # Tensors bring their own way of applying a primitive, so this floor needs to know nothing of them.
-            apply = getattr(type(array), "__apply_primitive__", None)
+            apply = getattr(array.__class__, "__apply_primitive__", None)
             if apply is not None:
+                for name, value in params.items():
+                    for part in value if isinstance(value, (tuple, list)) else (value,):
+                        self._refuse_hidden(name, part)
                 return apply(self, arrays, params)
+        for name, value in params.items():
+            if value.__class__ not in _PLAIN:
+                self._refuse_hidden(name, value)
         return self.forward(*arrays, **params)
+
+    def _refuse_hidden(self, name: str, value: Any) -> None:
+        """Raise DTypeError for a Tensor among the params: no gradient would reach it, and nobody would notice."""
+        if hasattr(type(value), "__apply_primitive__"):
+            raise DTypeError(
+                f"{self.name}: expected a plain value for the parameter {name!r}, got a Tensor, to which no gradient "
+                f"would flow from there. Pass {name}=t.item(), or use an op that takes it as an argument."
+            )
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
-
-    @property
-    def differentiable(self) -> bool:
-        """Whether any argument has a rule."""
-        return bool(self.every or self.joint or any(self.vjps))
 
 
 REGISTRY: dict[Callable[..., Any], Callable[..., Any]] = {}

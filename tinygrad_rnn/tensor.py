@@ -257,7 +257,9 @@ class Tensor(NumpyProtocols):
         if not isinstance(value, Tensor):
             value = make(np.asarray(value, dtype=self.array.dtype))
         if STATE.get().recording and (self.requires_grad or value.requires_grad):
-            self.rewrite(apply(index.put_value, (self, value, *arrays), {"pattern": pattern}))
+            # after `t[k] += x` the memory already holds the value, and t itself is what it was recorded as
+            target = make(self.array.copy(), self.node) if graph.written_by(value.node, self.array) else self
+            self.rewrite(apply(index.put_value, (target, value, *arrays), {"pattern": pattern}))
         else:
             plain = tuple(array_of(arrays[part.i]) if isinstance(part, index.Slot) else part for part in pattern)
             self.array[plain] = value.array
@@ -278,11 +280,12 @@ class Tensor(NumpyProtocols):
                 "a leaf Variable that requires grad is being used in an in-place operation. Do it within "
                 "tg.no_grad(), or on .data."
             )
-        np.copyto(self.array, new.array, casting="same_kind")
-        graph.mutated(self.array, recorded=recorded)
         if recorded:
             assert new.node is not None
-            new.node.index = graph.tick()  # it stands for the memory as it is now, after the write
+            graph.preserve(new.node, self.array, since=self.node.index if self.node else -1)
+        np.copyto(self.array, new.array, casting="same_kind")
+        graph.mutated(self.array, by=new.node if recorded else None)
+        if recorded:
             self.node = new.node
         return self
 
@@ -372,7 +375,7 @@ def apply(primitive: Primitive, args: Sequence[Any], params: dict[str, Any] = _N
     state = STATE.get()
     if state.bound:
         state = settled(state)
-    needs_grad = needs_grad and state.recording and out.dtype.kind == "f"
+    needs_grad = needs_grad and state.recording and primitive.differentiable and out.dtype.kind == "f"
     if needs_grad or state.everything:
         if None in nodes:
             nodes = [node or _leaf_of(a) for node, a in zip(nodes, args, strict=True)]

@@ -92,7 +92,7 @@ def _take_vjp(i: int, g: Any, y: Any, x: Any, *indices: Any, pattern: tuple[Any,
     return None if i else put(g, *indices, pattern=pattern, shape=x.shape)
 
 
-take = primitive(_take, kind="index", saves="*", every=_take_vjp, scatter=_take_scatter, name="take")
+take = primitive(_take, kind="index", saves="1*", every=_take_vjp, scatter=_take_scatter, name="take")
 
 
 def _put(g: Any, *indices: Any, pattern: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
@@ -105,7 +105,7 @@ def _put_vjp(i: int, g: Any, y: Any, part: Any, *indices: Any, pattern: tuple[An
     return None if i else take(g, *indices, pattern=pattern)
 
 
-put = primitive(_put, kind="index", saves="*", every=_put_vjp, name="put")
+put = primitive(_put, kind="index", saves="1*", every=_put_vjp, name="put")
 
 
 def _set(x: Any, value: Any, *indices: Any, pattern: tuple[Any, ...]) -> Any:
@@ -116,12 +116,12 @@ def _set(x: Any, value: Any, *indices: Any, pattern: tuple[Any, ...]) -> Any:
 
 def _set_vjp(i: int, g: Any, y: Any, x: Any, value: Any, *indices: Any, pattern: tuple[Any, ...]) -> Any:
     if i == 0:
-        return put_value(g, np.zeros_like(value), *indices, pattern=pattern)
+        return put_value(g, np.zeros(value.shape, value.dtype), *indices, pattern=pattern)
     return take(g, *indices, pattern=pattern) if i == 1 else None
 
 
 # x with x[index] = value, out of place; an index must not name an entry twice (which value would win is not defined).
-put_value = primitive(_set, kind="index", saves="*", every=_set_vjp, name="put_value")
+put_value = primitive(_set, kind="index", saves="2*", every=_set_vjp, name="put_value")
 
 
 def _gather(x: Any, index: Any, axis: int) -> Any:
