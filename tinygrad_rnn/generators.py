@@ -1,6 +1,7 @@
 """Generators of random numbers: NumPy's, with PyTorch's words for reseeding and saving.
 
-Floor 0. Importing this file loads `numpy.random`, which `import numpy` does not; so whoever draws imports it when it draws.
+Floor 0. Importing this file loads `numpy.random`, which `import numpy` does not; so
+whoever draws imports it when it draws.
 """
 
 from __future__ import annotations

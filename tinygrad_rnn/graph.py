@@ -165,18 +165,48 @@ def owner(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def mutated(array: np.ndarray, *, recorded: bool = False) -> None:
+def mutated(array: np.ndarray, *, by: Node | None = None) -> None:
     """Note that the memory of `array` has just been written in place.
 
-    recorded: the write is itself an op of the graph; other Tensors on the same memory can then no longer be used in
-    one.
+    by: the node of the op that wrote, if it was recorded; it then stands for the memory as it is after the write, and
+    other Tensors on the same memory can no longer be used in a graph.
     """
     base = owner(array)
     key = id(base)
-    for table in (changes, rewritten) if recorded else (changes,):
+    for table in (changes, rewritten) if by is not None else (changes,):
         known = table.get(key)
         reference = known[0] if known is not None else weakref.ref(base, lambda _, t=table, k=key: t.pop(k, None))
         table[key] = (reference, tick(), call_site())
+    if by is not None:
+        by.index = tick()
+
+
+def written_by(node: Node | None, array: np.ndarray) -> bool:
+    """Whether the last recorded write to the memory of `array` was that of `node`."""
+    change = rewritten.get(id(owner(array)))
+    return node is not None and change is not None and change[1] == node.index - 1
+
+
+def preserve(node: Node, array: np.ndarray, since: int) -> None:
+    """Before `array` is written in place: give `node` and what led to it after index `since` copies of residuals that
+    lie in it."""
+    base = owner(array)
+    change = changes.get(id(base))
+    found = [node]
+    seen = {node}
+    for one in found:
+        fresh = (
+            change is None or change[1] < one.index
+        )  # a residual that is stale already must stay recognisable as such
+        if fresh and one.primitive is not None and one.xs is not None:
+            if any(isinstance(x, np.ndarray) and owner(x) is base for x in one.xs):
+                one.xs = [x.copy() if isinstance(x, np.ndarray) and owner(x) is base else x for x in one.xs]
+            if one.y is not None and owner(one.y) is base:
+                one.y = one.y.copy()
+        for parent in one.parents:
+            if parent.index > since and parent not in seen:
+                seen.add(parent)
+                found.append(parent)
 
 
 def check_unchanged(node: Node) -> None:

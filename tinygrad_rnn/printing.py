@@ -16,7 +16,8 @@ def _formatter(array: np.ndarray) -> dict[str, object]:
     else:
         top, low = float(finite.max()), float(finite.min())
         pattern = f"{{:.{_DIGITS}{'e' if top / low > 1000 or top > 1e8 or low < 1e-4 else 'f'}}}"
-    texts = [pattern.format(x) if np.isfinite(x) else str(x) for x in _shown(array)]
+    shown = _shown(array)
+    texts = [pattern.format(x) for x in shown if np.isfinite(x) and (x or not finite.size)] or [str(x) for x in shown]
     width = max((len(t) for t in texts), default=0)
     return {"float_kind": lambda x: (pattern.format(x) if np.isfinite(x) else str(x)).rjust(width)}
 
@@ -46,5 +47,6 @@ def describe(array: np.ndarray, suffix: str = "", name: str = "tensor") -> str:
     )
     if not array.size:
         body = "[]" + (f", size={tuple(array.shape)}" if array.ndim > 1 else "")
-    dtype = "" if array.dtype in (np.float32, np.int64, np.bool_) and array.size else f", dtype={array.dtype}"
+    usual = array.dtype in (np.float32, np.int64, np.bool_) if array.size else array.dtype == np.float32
+    dtype = "" if usual else f", dtype={array.dtype}"
     return f"{name}({body}{dtype}{suffix})"

@@ -81,6 +81,7 @@ class Tensor(NumpyProtocols):
         self.node = None
         if requires_grad:
             self.requires_grad = True
+
     if TYPE_CHECKING:  # methods from the table in vocabulary.py
 
         def __getattr__(self, name: str) -> Any: ...
