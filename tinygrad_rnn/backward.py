@@ -19,7 +19,7 @@ from .errors import GraphError, MissingRuleError, ShapeError, explain
 from .graph import Node, ancestors, changes, check_unchanged
 from .ops.elementwise import astype
 from .ops.index import getitem, place
-from .state import STATE, State, at_scope, current
+from .state import STATE, State, at_scope, current, enable_grad
 
 Wrap = Callable[..., Any]
 
@@ -190,7 +190,7 @@ class _Totals(dict[Node, Any]):
             ):
                 self.own.add(node)
         elif node in self.own:
-            np.add(total, g, out=total)
+            total += g
         else:
             total = self[node] = total + g
             if total.__class__ is np.ndarray:  # not a Tensor, and not the scalar that NumPy makes of a 0-d sum
@@ -272,7 +272,14 @@ def pull(
         cotangents.append(seed if create_graph else seed.array.astype(output.dtype, copy=False))
     wanted = None if inputs is None else [t.node for t in inputs if t.node is not None]
     retain = create_graph if retain_graph is None else retain_graph
-    return sweep(roots, cotangents, wrap, inputs=wanted, retain_graph=retain, create_graph=create_graph)
+    if not create_graph:
+        return sweep(roots, cotangents, wrap, inputs=wanted, retain_graph=retain)
+    with enable_grad():  # as in PyTorch: who asks for a graph gets one, under no_grad too
+        cotangents = [
+            seed if seed.dtype == root.dtype else astype(seed, dtype=root.dtype)
+            for seed, root in zip(cotangents, roots, strict=True)
+        ]
+        return sweep(roots, cotangents, wrap, inputs=wanted, retain_graph=retain, create_graph=True)
 
 
 def deposit(node: Node, g: Any, exclusive: bool, wrap: Wrap) -> None:

@@ -29,7 +29,9 @@ def _unary(primitive: Primitive, to_float: bool = True) -> Callable[..., Tensor]
     """An elementwise function of one tensor; integers are made float first where PyTorch does so."""
 
     def function(x: Any) -> Tensor:
-        return apply(primitive, (floating(x) if to_float else x,))
+        if x.__class__ is not Tensor or (to_float and x.array.dtype.kind != "f"):
+            x = floating(x) if to_float else x
+        return apply(primitive, (x,))
 
     function.__doc__ = f"{primitive.name}(x), entry by entry."
     return function
