@@ -15,6 +15,7 @@ __all__ = [
     "MissingDataError",
     "MissingRuleError",
     "ShapeError",
+    "StateDictError",
     "TinygradError",
     "explain",
 ]
@@ -34,6 +35,10 @@ class DTypeError(TinygradError, TypeError, RuntimeError):
 
 class GraphError(TinygradError, RuntimeError):
     """The recorded graph cannot do what was asked: freed, not scalar, changed in place, nothing needs a gradient."""
+
+
+class StateDictError(TinygradError, RuntimeError):
+    """The names or shapes of a state_dict are not those of the module or optimiser that shall load it."""
 
 
 class AnomalyError(TinygradError, RuntimeError):
