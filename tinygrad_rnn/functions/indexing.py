@@ -55,8 +55,15 @@ def scatter(x: Tensor, dim: int, index_: Tensor, src: Any) -> Tensor:
 
 def scatter_add(x: Tensor, dim: int, index_: Tensor, src: Tensor) -> Tensor:
     """x with `src` added along `dim` at the places that `index` names, which may repeat."""
+    axis = axis_of(x, dim)
     part = src[tuple(slice(n) for n in index_.shape)]
-    return x + apply(index.scatter_along, (part, index_), {"axis": axis_of(x, dim), "shape": x.shape})
+    # the index may be smaller than x along the other axes: then only a corner is added to
+    corner = tuple(size if i == axis else n for i, (size, n) in enumerate(zip(x.shape, index_.shape, strict=True)))
+    added = apply(index.scatter_along, (part, index_), {"axis": axis, "shape": corner})
+    if corner != x.shape:
+        where = tuple(slice(n) for n in corner)
+        added = apply(index.place, (added,), {"indices": (where,), "shape": x.shape})
+    return x + added
 
 
 def argsort(x: Tensor, dim: int = -1, descending: bool = False) -> Tensor:

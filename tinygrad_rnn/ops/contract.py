@@ -3,6 +3,7 @@ written in them."""
 
 from __future__ import annotations
 
+import math
 import string
 from typing import Any
 
@@ -18,8 +19,13 @@ def _matmul(a: Any, b: Any, out: Any = None) -> Any:
             return np.dot(a, b, out=out)  # a microsecond less than np.matmul on small matrices
         if a.ndim > 2 and out is None and a.shape[-1] == b.shape[0]:
             # one product instead of a loop over the leading axes
-            return np.dot(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1])
+            return np.dot(a.reshape(_rows(a), a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1])
     return np.matmul(a, b, out=out)
+
+
+def _rows(a: Any) -> int:
+    """How many rows a stack of matrices has, which -1 would not tell of rows without entries."""
+    return math.prod(a.shape[:-1])
 
 
 def _matmul_left(g: Any, y: Any, a: Any, b: Any) -> Any:
@@ -37,7 +43,7 @@ def _matmul_right(g: Any, y: Any, a: Any, b: Any) -> Any:
         return np.matmul(np.swapaxes(a, -1, -2), np.expand_dims(g, -1)).reshape(a.shape[:-2] + (a.shape[-1],))
     if b.ndim == 2 and a.ndim > 2:
         # one product over all leading axes at once instead of many that are summed afterwards
-        return np.matmul(np.swapaxes(a.reshape(-1, a.shape[-1]), 0, 1), g.reshape(-1, g.shape[-1]))
+        return np.matmul(np.swapaxes(a.reshape(_rows(a), a.shape[-1]), 0, 1), g.reshape(_rows(g), g.shape[-1]))
     return np.matmul(np.swapaxes(a, -1, -2), g)
 
 
@@ -78,14 +84,15 @@ def _einsum_vjp(i: int, g: Any, y: Any, *operands: Any, subscripts: str) -> Any:
     others = [(term, x) for j, (term, x) in enumerate(zip(terms, operands, strict=True)) if j != i]
     own = terms[i]
     kept = "".join(dict.fromkeys(own))  # repeated letters (a trace) come back as a diagonal
+    size = dict(zip(own, operands[i].shape, strict=True))
+    # a letter of size 1 was stretched to the others' size, so it is summed over; one that no other term has was summed
+    # away on its own, so the cotangent is constant along it
     reachable = set(output).union(*(term for term, _ in others))
-    present = "".join(c for c in kept if c in reachable)
+    present = "".join(c for c in kept if c in reachable and size[c] != 1)
     source = ",".join([output] + [term for term, _ in others])
     result = einsum(g, *(x for _, x in others), subscripts=f"{source}->{present}")
-    size = dict(zip(own, operands[i].shape, strict=True))
-    # letters that were summed away on their own: constant along them
-    shape = tuple(size[c] if c in present else 1 for c in kept)
-    result = np.broadcast_to(result.reshape(shape), tuple(size[c] for c in kept))
+    found = dict(zip(present, result.shape, strict=True))
+    result = np.broadcast_to(result.reshape(tuple(found.get(c, 1) for c in kept)), tuple(size[c] for c in kept))
     if kept != own:
         mask = np.ones(operands[i].shape, dtype=g.dtype)
         for axis, letter in enumerate(own):

@@ -71,7 +71,9 @@ def _take(x: Any, *indices: Any, pattern: tuple[Any, ...]) -> Any:
 
 
 def _take_scatter(buffer: Any, g: Any, *indices: Any, pattern: tuple[Any, ...]) -> None:
-    if len(pattern) == 1 and indices[0].dtype != np.bool_ and buffer.ndim == 2:
+    if not indices:
+        buffer[pattern] += g  # a basic index names no entry twice
+    elif len(pattern) == 1 and indices[0].dtype != np.bool_ and buffer.ndim == 2:
         _add_rows(buffer, indices[0].reshape(-1), g.reshape(-1, buffer.shape[1]))
     else:
         np.add.at(buffer, _fill(pattern, indices), g)
@@ -81,6 +83,7 @@ def _add_rows(buffer: Any, rows: Any, g: Any) -> None:
     """`buffer[rows] += g` with rows that repeat: sorted and summed in runs, several times faster than np.add.at."""
     if not rows.size:
         return
+    rows = rows.astype(np.intp, copy=False)  # small unsigned ones could not hold the size that is added
     rows = np.where(rows < 0, rows + buffer.shape[0], rows)
     order = np.argsort(rows, kind="stable")
     ordered = rows[order]
@@ -129,7 +132,8 @@ def _gather(x: Any, index: Any, axis: int) -> Any:
 
 
 def _gather_scatter(buffer: Any, g: Any, index: Any, axis: int) -> None:
-    where = list(np.indices(index.shape, sparse=True))
+    # the other axes of x and index broadcast against each other: an axis of size 1 stays at its only place
+    where: list[Any] = list(np.indices(buffer.shape, sparse=True))
     where[axis] = index
     np.add.at(buffer, tuple(where), g)
 
