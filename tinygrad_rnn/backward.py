@@ -137,12 +137,13 @@ def _irregular_rules(node: Node, g: Any, y: Any, xs: Sequence[Any], totals: _Tot
     if primitive.joint is not None:
         results = primitive.joint(g, y, *xs, **node.params)
         return [lambda *_, result=result, **__: result for result in results]
-    rules = list(primitive.vjps)
+    rules: list[Any] = list(primitive.vjps)
     if primitive.every is not None:
         rules = [functools.partial(primitive.every, i) for i in range(len(node.parents))]
-    if primitive.scatter is not None:
+    scatter = primitive.scatter
+    if scatter is not None:
         if not recorded:
-            rules[0] = lambda g, y, x, *rest, **params: primitive.scatter(
+            rules[0] = lambda g, y, x, *rest, **params: scatter(
                 totals.buffer(node.parents[0]), g, *rest, **params
             )
         elif primitive is getitem:

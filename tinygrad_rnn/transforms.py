@@ -76,6 +76,8 @@ def _pulled(outputs: list[Tensor], seeds: list[Any], inputs: list[Tensor], recor
 
 
 def _scalar(value: Any, name: str) -> Tensor:
+    if isinstance(value, (int, float, np.generic)):
+        value = make(as_array(value))  # it depends on none of the tensors
     if not isinstance(value, Tensor) or value.array.size != 1:
         shape = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
         raise ShapeError(

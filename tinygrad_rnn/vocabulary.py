@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -377,3 +377,7 @@ def install() -> None:
 
 install()
 globals().update(FUNCTIONS)  # so that `from .vocabulary import exp` gives the function that `Tensor.exp` is
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Callable[..., Any]: ...

@@ -80,7 +80,7 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
         x, y = cast(x, dtype), cast(y, dtype)
     elif isinstance(x, Tensor) or isinstance(y, Tensor):
         tensor, number = (x, y) if isinstance(x, Tensor) else (y, x)
-        dtype = with_number(tensor.array.dtype, number)
+        dtype = with_number(tensor.array.dtype, array_of(number))
         x, y = (cast(v, dtype) if isinstance(v, Tensor) else np.asarray(v, dtype) for v in (x, y))
     return apply(elementwise.where, (condition, x, y))
 

@@ -113,7 +113,7 @@ def norm(x: Tensor, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Tenso
     if p in (math.inf, -math.inf):
         return (amax if p > 0 else amin)(x.abs(), dim, keepdim)
     if p == 0:
-        return sum(cast(x != 0, x.dtype), dim, keepdim)
+        return sum(make((x.array != 0).astype(x.dtype)), dim, keepdim)
     if p == 1:
         return sum(x.abs(), dim, keepdim)
     total = sum(x * x if p in (2, "fro") else x.abs() ** float(p), dim, keepdim)
