@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator
 from typing import IO
 
-__all__ = ["Path", "advice", "open_regular", "replace"]
+__all__ = ["Path", "advice", "open_regular", "remove_leftovers", "replace"]
 
 Path = str | os.PathLike[str]
 
@@ -39,7 +39,7 @@ def replace(path: Path, data: bytes) -> None:
     target = _resolved(path)
     with contextlib.suppress(FileNotFoundError):
         _refuse_special(target)
-    _remove_leftovers(target)
+    remove_leftovers(target)
     file, temporary = _claim(target)
     try:
         with file:
@@ -55,6 +55,19 @@ def replace(path: Path, data: bytes) -> None:
             os.unlink(temporary)
         raise
     _sync(os.path.dirname(target))
+
+
+def remove_leftovers(path: Path) -> None:
+    """Unlink temporary files of this target whose writer is dead: nobody holds their lock. `replace` does it, too."""
+    target = _resolved(path)
+    for name in _listed(os.path.dirname(target), _prefix(target)):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(name, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+            try:
+                if _lock(descriptor, wait=False):
+                    os.unlink(name)
+            finally:
+                os.close(descriptor)
 
 
 def advice(error: OSError) -> tuple[str, str]:
@@ -100,18 +113,6 @@ def _claim(target: str) -> tuple[IO[bytes], str]:
             return os.fdopen(descriptor, "wb"), temporary
         os.close(descriptor)  # another writer took it for a leftover before it was locked
     raise OSError(errno.EAGAIN, f"other writers removed the temporary file {_TRIES} times", target)
-
-
-def _remove_leftovers(target: str) -> None:
-    """Unlink temporary files of this target whose writer is dead: nobody holds their lock."""
-    for name in _listed(os.path.dirname(target), _prefix(target)):
-        with contextlib.suppress(OSError):
-            descriptor = os.open(name, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
-            try:
-                if _lock(descriptor, wait=False):
-                    os.unlink(name)
-            finally:
-                os.close(descriptor)
 
 
 def _listed(folder: str, prefix: str) -> Iterator[str]:

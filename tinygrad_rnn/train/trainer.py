@@ -17,7 +17,7 @@ import numpy as np
 
 from tinygrad_rnn import checkpoint
 from tinygrad_rnn.errors import AnomalyError, CheckpointError, explain
-from tinygrad_rnn.files import Path, advice
+from tinygrad_rnn.files import Path, advice, remove_leftovers
 from tinygrad_rnn.generators import default_generator
 from tinygrad_rnn.nn.utils import clip_grad_norm_
 from tinygrad_rnn.tensor import Tensor
@@ -164,7 +164,7 @@ class Trainer:
         return Outcome(ended, self._tally.step, self._tally.epoch, best if math.isfinite(best) else math.nan)
 
     def save(self) -> None:
-        """Write last.safetensors, from which `resume` goes on. Does nothing without a folder. Raises CheckpointError."""
+        """Write last.safetensors, from which `resume` goes on; nothing without a folder. Raises CheckpointError."""
         if self.folder is None:
             return
         run = {
@@ -212,6 +212,8 @@ class Trainer:
         self._tally, self._carried = _Tally(**run["tally"]), run["carried"]
         restore_generators()
         metrics.rewind(self._path(METRICS), self._tally.step)
+        for name in (LAST, BEST, METRICS):
+            remove_leftovers(self._path(name))
         self._saved = self._tally.step, self._tally.epoch
 
     def _loop(self, steps: int | None, epochs: int | None, interruption: Interruption) -> Ended:
