@@ -91,8 +91,13 @@ tanh = primitive(np.tanh, kind="elementwise", saves="y", vjp=lambda g, y, x: g *
 
 # choice
 def _larger(g: Any, a: Any, b: Any) -> Any:
-    """The share of `g` that belongs to `a` in maximum(a, b): all, half on a tie, or nothing."""
-    return np.where(np.equal(a, b), g * 0.5, np.where(np.greater(a, b), g, np.zeros_like(g)))
+    """The share of `g` that belongs to `a` in maximum(a, b): all, half on a tie, or nothing; all to both beside NaN."""
+    return np.where(np.equal(a, b), g * 0.5, np.where(np.less(a, b), np.zeros_like(g), g))
+
+
+def _smaller(g: Any, a: Any, b: Any) -> Any:
+    """The same for minimum(a, b)."""
+    return np.where(np.equal(a, b), g * 0.5, np.where(np.greater(a, b), np.zeros_like(g), g))
 
 
 maximum = primitive(
@@ -105,7 +110,7 @@ minimum = primitive(
     np.minimum,
     kind="elementwise",
     saves="01",
-    vjp=(lambda g, y, a, b: _larger(g, b, a), lambda g, y, a, b: _larger(g, a, b)),
+    vjp=(lambda g, y, a, b: _smaller(g, a, b), lambda g, y, a, b: _smaller(g, b, a)),
 )
 where = primitive(
     np.where,

@@ -37,11 +37,11 @@ def _place(*parts: Any, indices: tuple[Any, ...], shape: tuple[int, ...]) -> Any
     return buffer
 
 
-def _place_vjp(i: int, g: Any, y: Any, *parts: Any, indices: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
-    return getitem(g, index=indices[i])
+def _place_vjp(g: Any, y: Any, *parts: Any, indices: tuple[Any, ...], shape: tuple[int, ...]) -> list[Any]:
+    return [getitem(g, index=index) for index in indices]
 
 
-place = primitive(_place, kind="index", every=_place_vjp, name="place")
+place = primitive(_place, kind="index", joint=_place_vjp, name="place")
 
 
 class Slot:

@@ -31,8 +31,9 @@ def _seen(target: Any, ignore: int | None) -> tuple[Any, Any]:
 def _cross_entropy(z: Any, target: Any, ignore: int | None = None) -> Any:
     target, seen = _seen(target, ignore)
     top = np.max(z, axis=-1, keepdims=True)
-    log_total = np.log(np.add.reduce(np.exp(z - top), axis=-1, keepdims=True)) + top
-    y = (log_total - np.take_along_axis(z, target[..., None], axis=-1))[..., 0]
+    shifted = z - top  # the large common part is taken away before it could swallow the small digits
+    log_total = np.log(np.add.reduce(np.exp(shifted), axis=-1, keepdims=True))
+    y = (log_total - np.take_along_axis(shifted, target[..., None], axis=-1))[..., 0]
     return y if seen is None else np.where(seen, y, np.zeros_like(y))
 
 
@@ -42,12 +43,15 @@ def _cross_entropy_vjp(g: Any, y: Any, z: Any, target: Any, ignore: int | None =
         # y is 0 where ignored and tells nothing about the total there
         hit = one_hot(target, classes=z.shape[-1], dtype=z.dtype)
         return np.expand_dims(np.where(seen, g, np.zeros_like(g)), -1) * (softmax(z, axis=(z.ndim - 1,)) - hit)
-    log_total = np.expand_dims(y, -1) + np.take_along_axis(z, np.expand_dims(target, -1), axis=-1)
-    return np.expand_dims(g, -1) * (np.exp(z - log_total) - one_hot(target, classes=z.shape[-1], dtype=z.dtype))
+    # log softmax(z) = z - z[target] - y, in this order: a large common part of z cancels before it can swallow digits
+    away = z - np.take_along_axis(z, np.expand_dims(target, -1), axis=-1)
+    return np.expand_dims(g, -1) * (
+        np.exp(away - np.expand_dims(y, -1)) - one_hot(target, classes=z.shape[-1], dtype=z.dtype)
+    )
 
 
-# z (..., C) float, the scores; target (...) int, the classes; -> (...) float, -log softmax(z)[target], and 0 where the target is
-# `ignore` (None: no target is ignored, and the gradient costs less)
+# z (..., C) float, the scores; target (...) int, the classes; -> (...) float, -log softmax(z)[target], and 0 where the
+# target is `ignore` (None: no target is ignored, and the gradient costs less)
 cross_entropy = primitive(
     _cross_entropy, kind="reduce", saves="y01", vjp=(_cross_entropy_vjp, None), name="cross_entropy"
 )

@@ -1,7 +1,7 @@
 """Reductions. Every primitive takes `axis` as a tuple of non-negative ints and `keepdims`; the NumPy-facing functions
 normalise.
 
-Conventions are PyTorch's: ties of max and min over axes share the gradient evenly; std at 0 has gradient 0; logsumexp
+Conventions are PyTorch's: ties of max and min over axes share the gradient evenly; std at 0 has gradient 0. Logsumexp
 of -inf alone is -inf with gradient 0.
 """
 
@@ -63,7 +63,10 @@ sum_ = primitive(
 
 
 def _mean(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    return np.mean(x, axis=axis, keepdims=keepdims)
+    count = _count(x.shape, axis)
+    total = np.add.reduce(x, axis=axis, keepdims=keepdims)
+    # the mean of nothing is NaN, without a warning, as in PyTorch
+    return total / count if count else np.full(np.shape(total), np.nan, np.result_type(total, np.float32))
 
 
 def _mean_vjp(g: Any, y: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
@@ -77,12 +80,18 @@ def _centred(x: Any, axis: tuple[int, ...]) -> Any:
     return x - mean(x, axis=axis, keepdims=True)
 
 
+def _per_degree(factor: float, x: Any, axis: tuple[int, ...], ddof: float) -> float:
+    """factor over the degrees of freedom; NaN where there are none."""
+    degrees = _count(x.shape, axis) - ddof
+    return factor / degrees if degrees else math.nan
+
+
 def _var(x: Any, axis: tuple[int, ...], keepdims: bool, ddof: float) -> Any:
     return np.var(x, axis=axis, keepdims=keepdims, ddof=ddof)
 
 
 def _var_vjp(g: Any, y: Any, x: Any, axis: tuple[int, ...], keepdims: bool, ddof: float) -> Any:
-    return restored(g, x.shape, axis, keepdims) * _centred(x, axis) * (2.0 / (_count(x.shape, axis) - ddof))
+    return restored(g, x.shape, axis, keepdims) * _centred(x, axis) * _per_degree(2.0, x, axis, ddof)
 
 
 var = primitive(_var, kind="reduce", saves="0", vjp=_var_vjp, name="var")
@@ -95,14 +104,15 @@ def _std(x: Any, axis: tuple[int, ...], keepdims: bool, ddof: float) -> Any:
 def _std_vjp(g: Any, y: Any, x: Any, axis: tuple[int, ...], keepdims: bool, ddof: float) -> Any:
     flat = np.equal(y, 0)
     slope = np.where(flat, np.zeros_like(y), g / np.where(flat, np.ones_like(y), y))
-    return restored(slope, x.shape, axis, keepdims) * _centred(x, axis) * (1.0 / (_count(x.shape, axis) - ddof))
+    return restored(slope, x.shape, axis, keepdims) * _centred(x, axis) * _per_degree(1.0, x, axis, ddof)
 
 
 std = primitive(_std, kind="reduce", saves="y0", vjp=_std_vjp, name="std")
 
 
 def _extreme_vjp(g: Any, y: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    hit = np.equal(x, restored(y, x.shape, axis, keepdims))
+    y = restored(y, x.shape, axis, keepdims)
+    hit = np.logical_or(np.equal(x, y), np.logical_and(np.isnan(x), np.isnan(y)))
     share = astype_like(hit, g)
     share = share / sum_(share, axis=axis, keepdims=True)
     return restored(g, x.shape, axis, keepdims) * share
@@ -166,7 +176,7 @@ def _logsumexp(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
 
 def _logsumexp_vjp(g: Any, y: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     y = restored(y, x.shape, axis, keepdims)
-    y = np.where(np.isfinite(y), y, np.zeros_like(y))
+    y = np.where(np.equal(y, -np.inf), np.zeros_like(y), y)  # nothing to share out: 0, where PyTorch has NaN
     return restored(g, x.shape, axis, keepdims) * np.exp(x - y)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -57,23 +58,23 @@ def _concatenate(*arrays: Any, axis: int) -> Any:
     return np.concatenate(arrays, axis=axis)
 
 
-def _concatenate_vjp(i: int, g: Any, y: Any, *arrays: Any, axis: int) -> Any:
-    start = sum(x.shape[axis] for x in arrays[:i])
-    return g[(slice(None),) * axis + (slice(start, start + arrays[i].shape[axis]),)]
+def _concatenate_vjp(g: Any, y: Any, *arrays: Any, axis: int) -> list[Any]:
+    ends = list(itertools.accumulate((x.shape[axis] for x in arrays), initial=0))
+    return [g[(slice(None),) * axis + (slice(start, end),)] for start, end in itertools.pairwise(ends)]
 
 
-concatenate = primitive(_concatenate, kind="shape", every=_concatenate_vjp, name="concatenate")
+concatenate = primitive(_concatenate, kind="shape", joint=_concatenate_vjp, name="concatenate")
 
 
 def _stack(*arrays: Any, axis: int) -> Any:
     return np.stack(arrays, axis=axis)
 
 
-def _stack_vjp(i: int, g: Any, y: Any, *arrays: Any, axis: int) -> Any:
-    return g[(slice(None),) * axis + (i,)]
+def _stack_vjp(g: Any, y: Any, *arrays: Any, axis: int) -> list[Any]:
+    return [g[(slice(None),) * axis + (i,)] for i in range(len(arrays))]
 
 
-stack = primitive(_stack, kind="shape", every=_stack_vjp, name="stack")
+stack = primitive(_stack, kind="shape", joint=_stack_vjp, name="stack")
 
 
 def _flip(x: Any, axis: tuple[int, ...]) -> Any:

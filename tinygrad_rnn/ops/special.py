@@ -36,7 +36,7 @@ relu = primitive(
     _relu,
     kind="elementwise",
     saves="y",
-    vjp=lambda g, y, x: np.where(np.greater(y, 0), g, np.zeros_like(g)),
+    vjp=lambda g, y, x: np.where(np.less_equal(y, 0), np.zeros_like(g), g),
     name="relu",
 )
 
