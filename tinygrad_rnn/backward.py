@@ -8,7 +8,6 @@ programs come about.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -85,13 +84,17 @@ def sweep(  # noqa: C901  (the hot loop: a call saved here is a tenth of the cos
                 xs = [
                     wrap(x, parent) if x.__class__ is np.ndarray else x for x, parent in zip(xs, parents, strict=True)
                 ]
-            rules = primitive.vjps if primitive.plain else _irregular_rules(node, g, y, xs, totals, create_graph)
+            given: Sequence[Any] = xs
+            rules: Sequence[Any] = primitive.vjps
+            if not primitive.plain:
+                # Their arguments are bound already: T of them in each of T calls would make the sweep quadratic.
+                rules, given = _irregular_rules(node, g, y, xs, totals, create_graph), ()
             for parent, rule in zip(parents, rules, strict=True):
                 if not parent.needs_grad or (useful is not None and parent not in useful):
                     continue
                 if rule is None:
                     raise _missing(node, parents.index(parent))
-                part = rule(g, y, *xs, **params) if params else rule(g, y, *xs)
+                part = rule(g, y, *given, **params) if params else rule(g, y, *given)
                 if part is None:
                     continue
                 if part.shape != parent.shape:
@@ -132,22 +135,22 @@ def _leading_to(wanted: frozenset[Node], order: list[Node]) -> list[Node]:
 def _irregular_rules(node: Node, g: Any, y: Any, xs: Sequence[Any], totals: _Totals, recorded: bool) -> list[Any]:
     """One rule per parent for ops whose rules are not simply listed: any number of arguments, one rule for all,
     scattered reads."""
-    primitive = node.primitive
+    primitive, parents = node.primitive, node.parents
     assert primitive is not None
-    if primitive.joint is not None:
-        results = primitive.joint(g, y, *xs, **node.params)
+    joint, scatter = primitive.joint, primitive.scatter
+    if joint is not None:
+        results = joint(g, y, *xs, **node.params)
         return [lambda *_, result=result, **__: result for result in results]
-    rules: list[Any] = list(primitive.vjps)
     if primitive.every is not None:
-        rules = [functools.partial(primitive.every, i) for i in range(len(node.parents))]
-    scatter = primitive.scatter
+        every = primitive.every
+        rules: list[Any] = [lambda g, y, i=i, **params: every(i, g, y, *xs, **params) for i in range(len(parents))]
+    else:
+        rules = [rule and (lambda g, y, rule=rule, **params: rule(g, y, *xs, **params)) for rule in primitive.vjps]
     if scatter is not None:
         if not recorded:
-            rules[0] = lambda g, y, x, *rest, **params: scatter(
-                totals.buffer(node.parents[0]), g, *rest, **params
-            )
+            rules[0] = lambda g, y, **params: scatter(totals.buffer(parents[0]), g, *xs[1:], **params)
         elif primitive is getitem:
-            rules[0] = lambda g, y, x, index: totals.add_part(node.parents[0], g, index)
+            rules[0] = lambda g, y, index: totals.add_part(parents[0], g, index)
     return rules
 
 

@@ -16,7 +16,7 @@ def differentiable(name: str, sample: Sample) -> list[int]:
     """The positions of the arguments that have a gradient."""
     primitive = PRIMITIVES[name]
     floats = [i for i, a in enumerate(sample.args) if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
-    if primitive.every is not None:
+    if primitive.every is not None or primitive.joint is not None:
         return floats
     return [i for i in floats if primitive.vjps[i] is not None]
 
