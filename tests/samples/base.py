@@ -23,19 +23,18 @@ class Op(NamedTuple):
     """The samples of one primitive, and two independent oracles.
 
     samples: calls in the interior of the domain, away from kinks. numpy: `numpy(*args, **params)` on arrays, by another
-    way than the primitive's own where there is one. torch: `torch(torch_module, *args, **params)` on torch's tensors, or
-    the reason why PyTorch cannot be asked.
+    way than the primitive's own where there is one. torch: `torch(torch_module, *args, **params)` on torch's tensors.
     """
 
     samples: Sequence[Sample]
     numpy: Callable[..., Any]
-    torch: Callable[..., Any] | str
+    torch: Callable[..., Any]
 
 
 class Edge(NamedTuple):
     """A call at a tie, a kink or an edge of the domain, and the gradients that PyTorch's convention gives there.
 
-    grads: one per float argument, for a cotangent of ones.
+    grads: one per float argument, for a cotangent of ones. torch: as in `Op`, or how and why we depart from PyTorch.
     """
 
     primitive: str
