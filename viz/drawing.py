@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from .dot import run_dot, to_graphviz
 from .layout import Picture, place
 from .model import Diagram, read
+from .model.heat import look_at_errors, look_at_gradients, mark
 from .record import record
 from .svg import THEMES, write
 from .text import as_json, summary, text
@@ -24,6 +25,12 @@ def draw(
     level: str = "modules",
     steps: slice | int | Iterable[int] | None = None,
     elide: int | str | None = "auto",
+    gradients: bool = False,
+    backward: bool = False,
+    errors: Mapping[Any, float] | None = None,
+    marks: Mapping[Any, str] | None = None,
+    expand: Collection[str] = (),
+    collapse: Collection[str] = (),
     theme: str = "auto",
     engine: str | None = None,
     timeout: float = 60.0,
@@ -36,6 +43,10 @@ def draw(
     level: "ops" for every primitive, "modules" for cells as boxes, "layers" with time folded away.
     steps: which time steps to show, a slice or numbers. elide: leave out the middle of sequences longer than this;
     None: of none.
+    expand, collapse: paths of modules to draw op by op, or as one box with everything inside.
+    gradients: colour everything by the norm of the gradient that reaches it, with a strip chart of all steps.
+    backward: draw the way of the gradient as a second set of edges. errors: relative error of each node, as heat.
+    marks: what to say of some nodes, such as the finding of the gradient doctor.
     theme: "light", "dark", or "auto" to follow the reader's system.
     engine: None for our own layout, "dot" for a `dot` program on PATH, which is given `timeout` seconds.
     Returns a `Drawing`. Raises TypeError, ValueError or IndexError with what was expected and what to do.
@@ -48,7 +59,17 @@ def draw(
     limit = ELIDE.get(level) if elide == "auto" else elide
     if isinstance(limit, str):
         raise ValueError(f'viz.draw: elide={elide!r} is neither a number of steps, None, nor "auto".')
-    diagram = read(found.nodes, level=level, steps=steps, elide=limit, names=found.names, classes=found.classes)
+    diagram = read(
+        found.nodes, level=level, steps=steps, elide=limit, expand=expand, collapse=collapse, names=found.names,
+        classes=found.classes,
+    )  # fmt: skip
+    diagram.backward = backward
+    if gradients:
+        look_at_gradients(diagram)
+    if errors is not None:
+        look_at_errors(diagram, errors)
+    if marks:
+        mark(diagram, marks)
     return Drawing(diagram, theme=theme, engine=engine, timeout=timeout, title=title or found.title)
 
 

@@ -98,6 +98,13 @@ def compose(
     joints = dict.fromkeys((home[a], home[b]) for a, b in inside)
     joints |= dict.fromkeys((port_in[a], home[b]) for a, b in entering)
     joints |= dict.fromkeys((home[a], port_out[a]) for a in leaving)
+    ends: dict[tuple[int, int], Point] = {}
+    for a, b in inside:
+        ends.setdefault((home[a], home[b]), (_port(blocks[home[a]].leaving.get(a)), _in(blocks[home[b]], a, b)))
+    for a, b in entering:
+        ends.setdefault((port_in[a], home[b]), (0.0, _in(blocks[home[b]], a, b)))
+    for a in leaving:
+        ends.setdefault((home[a], port_out[a]), (_port(blocks[home[a]].leaving.get(a)), 0.0))
     places = layered(
         [(block.width, block.height) for block in blocks] + [(0.0, 0.0)] * (len(port_in) + len(port_out)),
         list(joints),
@@ -107,6 +114,7 @@ def compose(
         bottom=list(port_in.values()),
         top=list(port_out.values()),
         late=[home[key] for key in late],
+        ends=[ends[joint] for joint in joints],
     )
     route_of = dict(zip(joints, places.routes, strict=True))
     pad, head = (PADDING, TITLE) if title is not None else (0.0, 0.0)
@@ -133,6 +141,16 @@ def compose(
     if title is not None:
         whole.frames.insert(0, Frame(title, -width / 2, -height / 2, width, height))
     return whole
+
+
+def _port(route: Route | None) -> float:
+    return route[-1][0] if route else 0.0
+
+
+def _in(block: Block, source: Key, target: Key) -> float:
+    """How far from the middle of a framed block the way in from `source` begins."""
+    route = None if block.single else block.entering.get((source, target))
+    return route[0][0] if route else 0.0
 
 
 def _absorb(whole: Block, block: Block, x: float, y: float) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..model import Box, Diagram
 from .block import Block, Key
 from .measure import initial_size
-from .rows import Unit, in_gutter, starting, units
+from .rows import Unit, in_gutter, sequences_between, starting, units
 from .templates import Template, templates
 from .wires import Way, Wires
 
@@ -35,6 +35,10 @@ class Grid:
         self.gutter = in_gutter(diagram)
         initial, self.below = starting(diagram)
         self.units, self.unit_of = units(diagram, self.gutter | initial | self.below)
+        between = sequences_between(self.units)
+        if between:
+            self.gutter |= between
+            self.units, self.unit_of = units(diagram, self.gutter | initial | self.below)
         self.templates = templates(diagram, self.units, self.unit_of)
         self.beside = self._beside(initial)
         self.rows = max((u.row for u in self.units), default=-1) + 1
@@ -107,9 +111,10 @@ class Grid:
         if su is None:
             if source.id not in self.beside:
                 return None
-            unit, column, _ = self.beside[source.id]
+            unit, column, entries = self.beside[source.id]
             if target.column is not None:
-                return self.wires.sideways(unit.row, tu.row, source.id, abs(column - target.column) == 1, unit is tu)
+                level = unit is tu and target.role == entries[0][0]
+                return self.wires.sideways(unit.row, tu.row, source.id, abs(column - target.column) == 1, level)
             return self.wires.upwards(unit.row, tu, source.role, target.role, 0.0, 0.0, False)
         ss = self.templates[su.number]
         if edge.state >= 0 and source.column is not None and target.column is not None:
@@ -192,7 +197,7 @@ class Grid:
                 elif other.id in self.beside:
                     near.setdefault(unit.number, []).append(self.x[self.beside[other.id][1] + 1])
         middle = (self.span[0] + self.span[1]) / 2
-        spans = self._passing_rows()
+        spans, to_bars = self._passing_rows()
         beyond = self.right_of[-1] + self.gap
         for unit in self.units:
             if unit.timed:
@@ -206,6 +211,8 @@ class Grid:
                 x = (self.span[0] + self.span[1]) / 2
                 block.width = width
                 block.places[key] = (0.0, 0.0, width, block.height)
+            elif any(a < unit.row < b for a, b in to_bars):
+                x = beyond + block.width / 2
             elif any(a < unit.row < b for a, b in spans):
                 c = min(range(len(self.x)), key=lambda k: abs(self.x[k] - x))
                 x = self.x[c]
@@ -213,13 +220,16 @@ class Grid:
                     x = beyond + block.width / 2
             self.island_x[unit.number] = x
 
-    def _passing_rows(self) -> set[tuple[int, int]]:
-        spans = set()
+    def _passing_rows(self) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
+        """Pairs of rows that edges of columns join, and those of them where one is a bar."""
+        spans: set[tuple[int, int]] = set()
+        to_bars: set[tuple[int, int]] = set()
         for edge in self.diagram.edges:
             a, b = self.unit_of.get(edge.source.id), self.unit_of.get(edge.target.id)
             if a is not None and b is not None and (a.timed or b.timed):
-                spans.add((min(a.row, b.row), max(a.row, b.row)))
-        return spans
+                joins = spans if a.number not in self.bars and b.number not in self.bars else to_bars
+                joins.add((min(a.row, b.row), max(a.row, b.row)))
+        return spans, to_bars
 
     def _heights(self) -> None:
         """Heights and places of the rows, from below; y grows downwards."""

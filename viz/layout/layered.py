@@ -48,12 +48,14 @@ def layered(
     bottom: Collection[int] = (),
     top: Collection[int] = (),
     late: Collection[int] = (),
+    ends: Sequence[Point] | None = None,
 ) -> Layered:
     """Place `boxes` (width, height) joined by `edges` (from, to).
 
     rails: chains of nodes to keep in one row. first, last: nodes wanted at the left and right end of their row.
     bottom, top: nodes
-    for a row below and above all others. late: sources that move up to their readers.
+    for a row below and above all others. late: sources that move up to their readers. ends: for each edge how far from the middle
+    of its source and of its target it is attached.
     """
     n = len(boxes)
     rails = _possible(n, edges, rails)
@@ -66,8 +68,9 @@ def layered(
         side[i] = 1
     order = _ordered(row, links, side, rails)
     width = [boxes[i][0] if i < n else 0.0 for i in range(len(row))]
-    x = _places(order, links, width, n, set(late))
-    return _drawn(boxes, edges, row, order, x, chain)
+    ends = ends or [(0.0, 0.0)] * len(edges)
+    x = _places(order, _springs(edges, chain, ends, links, n), width, n, set(late))
+    return _drawn(boxes, edges, row, order, x, chain, ends)
 
 
 def _possible(n: int, edges: Sequence[tuple[int, int]], rails: Sequence[Sequence[int]]) -> list[Sequence[int]]:
@@ -203,16 +206,33 @@ def _crossings(order: list[list[int]], above: list[list[int]]) -> int:
     return count
 
 
-def _places(
-    order: list[list[int]], links: list[tuple[int, int]], width: list[float], n: int, light: set[int]
-) -> list[float]:
+Spring = tuple[int, int, float]
+
+
+def _springs(
+    edges: Sequence[tuple[int, int]],
+    chain: list[list[int]],
+    ends: Sequence[Point],
+    links: list[tuple[int, int]],
+    n: int,
+) -> list[Spring]:
+    """(a, b, shift) for each link: b wants to stand at the place of a plus shift."""
+    shift: dict[tuple[int, int], float] = {}
+    for (a, b), passed, (out, into) in zip(edges, chain, ends, strict=True):
+        way = [a, *passed, b]
+        shift[way[0], way[1]] = shift.get((way[0], way[1]), 0.0) + out
+        shift[way[-2], way[-1]] = shift.get((way[-2], way[-1]), 0.0) - into
+    return [(a, b, shift.get((a, b), 0.0)) for a, b in links]
+
+
+def _places(order: list[list[int]], springs: list[Spring], width: list[float], n: int, light: set[int]) -> list[float]:
     """Horizontal places: near the neighbours, in order, apart. light: nodes that do not pull at others."""
     x = [0.0] * len(width)
-    near: list[list[tuple[int, float]]] = [[] for _ in width]
-    for a, b in links:
+    near: list[list[tuple[int, float, float]]] = [[] for _ in width]
+    for a, b, shift in springs:
         weight = 8.0 if a >= n and b >= n else 3.0 if a >= n or b >= n else 1.0
-        near[a].append((b, weight))
-        near[b].append((a, weight * 0.02 if a in light else weight))
+        near[a].append((b, weight, -shift))
+        near[b].append((a, weight * 0.02 if a in light else weight, shift))
     row = {i: r for r, nodes in enumerate(order) for i in nodes}
     for nodes in order:
         _settle(nodes, [0.0] * len(nodes), [1.0] * len(nodes), width, x, n)
@@ -221,9 +241,9 @@ def _places(
         for nodes in order if upwards else reversed(order):
             wish, force = [], []
             for i in nodes:
-                seen = [(j, w) for j, w in near[i] if both or (row[j] < row[i]) == upwards]
-                total = sum(w for _, w in seen)
-                wish.append(sum(x[j] * w for j, w in seen) / total if seen else x[i])
+                seen = [spring for spring in near[i] if both or (row[spring[0]] < row[i]) == upwards]
+                total = sum(w for _, w, _ in seen)
+                wish.append(sum((x[j] + shift) * w for j, w, shift in seen) / total if seen else x[i])
                 force.append(total or 0.1)
             _settle(nodes, wish, force, width, x, n)
     return x
@@ -256,7 +276,7 @@ def _settle(
 
 def _drawn(
     boxes: Sequence[Size], edges: Sequence[tuple[int, int]], row: list[int], order: list[list[int]], x: list[float],
-    chain: list[list[int]],
+    chain: list[list[int]], ends: Sequence[Point],
 ) -> Layered:  # fmt: skip
     n = len(boxes)
     height = [max((boxes[i][1] for i in nodes if i < n), default=0.0) for nodes in order]
@@ -272,13 +292,14 @@ def _drawn(
     x = [v - dx for v in x]
     y = [low[row[i]] - height[row[i]] / 2 - dy for i in range(n)]
     routes = []
-    arrive = _arrivals(boxes, edges, row, chain, x)
+    arrive = _arrivals(boxes, edges, row, chain, x, ends)
     for k, ((a, b), passed) in enumerate(zip(edges, chain, strict=True)):
         if row[a] >= row[b]:
             way = 1 if x[a] <= x[b] else -1
             routes.append([(x[a] + way * boxes[a][0] / 2, y[a]), (x[b] - way * boxes[b][0] / 2, y[b])])
             continue
-        points = [(x[a], y[a] - boxes[a][1] / 2), (x[a], low[row[a]] - height[row[a]] - dy)]
+        start = x[a] + ends[k][0]
+        points = [(start, y[a] - boxes[a][1] / 2), (start, low[row[a]] - height[row[a]] - dy)]
         for i in passed:
             points += [(x[i], low[row[i]] - dy), (x[i], low[row[i]] - height[row[i]] - dy)]
         points += [(arrive[k], low[row[b]] - dy), (arrive[k], y[b] + boxes[b][1] / 2)]
@@ -287,15 +308,22 @@ def _drawn(
 
 
 def _arrivals(
-    boxes: Sequence[Size], edges: Sequence[tuple[int, int]], row: list[int], chain: list[list[int]], x: list[float]
+    boxes: Sequence[Size],
+    edges: Sequence[tuple[int, int]],
+    row: list[int],
+    chain: list[list[int]],
+    x: list[float],
+    ends: Sequence[Point],
 ) -> list[float]:
     """Where along its target's lower side each edge ends: side by side, in the order in which they come."""
     coming: dict[int, list[tuple[float, int]]] = {}
     for k, (a, b) in enumerate(edges):
         if row[a] < row[b]:
             coming.setdefault(b, []).append((x[chain[k][-1] if chain[k] else a], k))
-    arrive = [x[b] for _, b in edges]
+    arrive = [x[b] + ends[k][1] for k, (_, b) in enumerate(edges)]
     for b, found in coming.items():
+        if any(ends[k][1] for _, k in found):
+            continue  # the target says where they arrive
         found.sort()
         straight = [i for i, (start, _) in enumerate(found) if abs(start - x[b]) < 0.5]
         middle = straight[0] if len(straight) == 1 else (len(found) - 1) / 2

@@ -125,4 +125,5 @@ def _fit(picture: Picture) -> None:
     head, foot = (34, 22) if picture.bands else (0, 0)
     picture.top, picture.bottom = top - 14, bottom + 14
     picture.move(MARGIN - left, MARGIN + head - top)
+    right += 40 if picture.bands and right < picture.bands[-1].x + picture.bands[-1].width + 50 else 0
     picture.width, picture.height = right - left + 2 * MARGIN, bottom - top + 2 * MARGIN + head + foot

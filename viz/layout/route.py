@@ -87,8 +87,7 @@ class Router:
             x = lane if way.lane >= 0 else x2
             return [(x1, low), (x, low), (x, floor)] if target_row > row + 1 else [(x1, low), (x2, low)]
         if high is not None:  # up the column, then along the track into an island
-            x = lane if way.lane >= 0 else x1
-            return [(x, upper), (x, high), (x2, high)]
+            return [(lane, upper), (lane, high), (x2, high)] if way.lane >= 0 else [(x1, high), (x2, high)]
         if target_row == row + 1:
             return []
         x = lane if way.lane >= 0 else x2 if way.straight == "target" else x1

@@ -32,10 +32,12 @@ class Unit:
 
 
 def in_gutter(diagram: Diagram) -> set[int]:
-    """Ids of the parameters that the time steps share: they stand at the left, drawn once."""
-    return {
-        edge.source.id for edge in diagram.edges if edge.source.kind == "parameter" and edge.target.column is not None
-    }
+    """Ids of the parameters that the time steps share, and of what is prepared from them: they stand at the left, once."""
+    found: set[int] = set()
+    for edge in reversed(diagram.edges):
+        if edge.kind == "weight" and (edge.target.column is not None or edge.target.id in found):
+            found.add(edge.source.id)
+    return found
 
 
 def units(diagram: Diagram, aside: Collection[int]) -> tuple[list[Unit], dict[int, Unit]]:
@@ -77,6 +79,20 @@ def units(diagram: Diagram, aside: Collection[int]) -> tuple[list[Unit], dict[in
     joints = sorted({(group[a], group[b]) for a, b in edges if group[a] != group[b]})
     _number_rows(found, joints)
     return found, unit_of
+
+
+def sequences_between(found: list[Unit]) -> set[int]:
+    """Ids of inputs outside time that would stand between two rows of the columns, such as the targets of a loss."""
+    timed = [unit.row for unit in found if unit.timed and unit.boxes[0].kind != "input"]
+    return {
+        unit.boxes[0].id
+        for unit in found
+        if not unit.timed
+        and len(unit.boxes) == 1
+        and unit.boxes[0].kind == "input"
+        and unit.row > min(timed, default=unit.row)
+        and any(row > unit.row for row in timed)
+    }
 
 
 def starting(diagram: Diagram) -> tuple[set[int], set[int]]:

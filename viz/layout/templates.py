@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from ..model import Box, Diagram, Edge
 from .block import Block, Key, compose, single
@@ -96,8 +96,11 @@ def _template(diagram: Diagram, unit: Unit, inside: list[Edge], coming: list[Edg
     from_left, to_right = (taking, giving) if right else (giving, taking)
     plain = {(s, t) for e in coming if e.state < 0 for s, t in [(e.source.role, e.target.role)]}
     title = _frame_title(diagram, unit) if unit.timed else None
-    late = [key for key, box in sample.items() if box.kind in ("parameter", "constant", "input")]
+    late = _late(diagram, sample, edges)
     blocks = [single(key, sizes[key]) for key in sample]
+    if not unit.timed:
+        blocks, rest = _framed(diagram, sample, sizes, edges, entering, leaving, late)
+        late = [key for key in late if key in rest]
 
     def attempt(extra_in: set[tuple[Key, Key]], extra_out: list[Key]) -> Block:
         return compose(
@@ -113,6 +116,69 @@ def _template(diagram: Diagram, unit: Unit, inside: list[Edge], coming: list[Edg
     if blind_in or blind_out:
         block = attempt(blind_in, blind_out)
     return Template(unit, block, states, right)
+
+
+def _late(diagram: Diagram, sample: dict[Key, Box], edges: Iterable[tuple[Key, Key]]) -> list[Key]:
+    """Boxes that stand right below their readers: parameters, inputs, numbers, and mere views of them."""
+    before: dict[Key, list[Key]] = {}
+    for a, b in edges:
+        before.setdefault(b, []).append(a)
+    late: dict[Key, None] = {}
+    for key, box in sample.items():
+        plain = box.kind in ("parameter", "constant", "input")
+        views = (
+            box.kind == "op" and diagram.graph.looks_on(box.main) and all(a in late for a in before.get(key, [None]))
+        )
+        if plain or views:
+            late[key] = None
+    return list(late)
+
+
+def _framed(
+    diagram: Diagram,
+    sample: dict[Key, Box],
+    sizes: dict[Key, tuple[float, float]],
+    edges: Iterable[tuple[Key, Key]],
+    entering: Iterable[tuple[Key, Key]],
+    leaving: Iterable[Key],
+    late: Collection[Key],
+) -> tuple[list[Block], set[Key]]:
+    """Blocks for the ops of each module outside time, in frames, and the keys of the boxes that stand alone."""
+    readers: dict[Key, set[int]] = {}
+    for a, b in edges:
+        readers.setdefault(a, set()).add(sample[b].group)
+    home: dict[Key, int] = {}
+    for key, box in sample.items():
+        own = readers.get(key, set())
+        home[key] = next(iter(own)) if box.kind == "parameter" and len(own) == 1 else box.group
+    members: dict[int, list[Key]] = {}
+    for key in sample:
+        members.setdefault(home[key], []).append(key)
+    blocks: list[Block] = []
+    alone: set[Key] = set()
+    for group, keys in members.items():
+        ops = any(sample[key].kind == "op" for key in keys)
+        if len(keys) == 1 or not ops or diagram.groups[group][1] != "module":
+            blocks += [single(key, sizes[key]) for key in keys]
+            alone.update(keys)
+            continue
+        inside = set(keys)
+        into = [(a, b) for a, b in [*edges, *entering] if b in inside and a not in inside]
+        out = [a for a, b in edges if a in inside and b not in inside] + [key for key in leaving if key in inside]
+        own_edges = [(a, b) for a, b in edges if a in inside and b in inside]
+        name = diagram.groups[group][0].rpartition(".")[2]
+        own_late = [key for key in late if key in inside]
+        blocks.append(
+            compose(
+                [single(key, sizes[key]) for key in keys],
+                own_edges,
+                entering=into,
+                leaving=out,
+                late=own_late,
+                title=name,
+            )
+        )
+    return blocks, alone
 
 
 def _states(diagram: Diagram, unit: Unit, going: list[Edge]) -> list[int]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 from .record import Recording
 from .roles import Folding
+from .scale import Heat
 from .steps import Column
+from .sweep import Measure
 
 
 class Box:
@@ -21,7 +25,7 @@ class Box:
     """
 
     __slots__ = (
-        "backward", "column", "detail", "group", "id", "initial", "kind", "loop", "main", "members", "path", "role",
+        "backward", "column", "detail", "group", "id", "initial", "kind", "loop", "main", "members", "note", "path", "role",
         "root", "saved", "title", "uses",
     )  # fmt: skip
 
@@ -34,7 +38,7 @@ class Box:
         self.path = path
         self.members: list[int] = []
         self.main = -1
-        self.title = self.detail = ""
+        self.title = self.detail = self.note = ""
         self.backward = self.initial = self.root = self.saved = False
         self.loop = self.uses = 0
 
@@ -62,6 +66,7 @@ class Diagram:
     """Boxes and edges of one drawing, and the columns they stand in.
 
     odd: steps that differ from the others. groups: for each group (path, kind), see `Folding`.
+    box_of: the box of each node. clones: for (an initial state, (group, step) that it starts) the box that stands there.
     """
 
     def __init__(self, graph: Recording, fold: Folding, level: str, cols: list[Column], odd: list[int]) -> None:
@@ -74,6 +79,20 @@ class Diagram:
         self.boxes: list[Box] = []
         self.edges: list[Edge] = []
         self.box_of: list[Box | None] = []
+        self.clones: dict[tuple[int, tuple[int, int]], Box] = {}
+        self.values: Sequence[Measure | None] | None = None
+        self.gradients: Sequence[Measure | None] | None = None
+        self.heat: Heat | None = None
+        self.marks: dict[int, str] = {}
+        self.backward = False
+
+    @functools.cached_property
+    def leaving(self) -> dict[int, list[Edge]]:
+        """The edges that leave each box, by id."""
+        found: dict[int, list[Edge]] = {}
+        for edge in self.edges:
+            found.setdefault(edge.source.id, []).append(edge)
+        return found
 
     @property
     def timed(self) -> bool:

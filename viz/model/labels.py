@@ -45,12 +45,15 @@ def _unnamed(diagram: Diagram, box: Box) -> str:
 def _slice_name(diagram: Diagram, box: Box, names: Mapping[Any, str]) -> str:
     """ "x[3]" for a slice of x."""
     graph, i, reads = diagram.graph, box.main, []
-    while graph.nodes[i].primitive is not None:
+    while graph.looks_on(i):
         index = graph.nodes[i].params.get("index")
         reads.append(f"[{_index(index)}]" if index is not None else "")
         i = graph.parents[i][0]
     node = graph.nodes[i]
-    base = names.get(node) or node.name or ("initial" if box.initial else "input")
+    base = names.get(node) or node.name
+    if not base and node.primitive is not None:
+        base = graph.path[i].rpartition(".")[2] or node.op
+    base = base or ("initial" if box.initial else "input")
     return clean(base) + clean("".join(reversed(reads)))
 
 
@@ -72,13 +75,15 @@ def _label_module(diagram: Diagram, box: Box, cells: dict[int, str], classes: Ma
     if not name:
         name = "cell" if kind == "cell" else "loss" if graph.nodes[box.main].shape == () else "output"
     box.title = clean(f"{name} · {classes[box.path]}" if box.path in classes else name)
-    box.detail = " · ".join(part for part in (cells[box.group], shape(graph.nodes[box.main].shape)) if part)
+    weights = f"{box.uses} parameters" if box.uses else ""
+    box.detail = " · ".join(part for part in (cells[box.group], shape(graph.nodes[box.main].shape), weights) if part)
 
 
 def describe_group(diagram: Diagram, box: Box) -> str:
     """What a group of ops amounts to: "LSTM", "GRU", "tanh", or its ops."""
     graph = diagram.graph
-    ops = Counter(graph.nodes[i].primitive.name for i in box.members if graph.nodes[i].primitive is not None)
+    own = {diagram.fold.role[i]: graph.nodes[i].op for i in box.members if graph.nodes[i].primitive is not None}
+    ops = Counter(own.values())
     if ops["sigmoid"] >= 2 and ops["tanh"] >= 1:
         return "LSTM" if ops["tanh"] >= 2 or ops["sigmoid"] >= 3 else "GRU"
     for name in ("lstm", "gru"):
@@ -87,7 +92,9 @@ def describe_group(diagram: Diagram, box: Box) -> str:
     looking = {graph.nodes[i].op for i in box.members if graph.looks_on(i)}
     telling = [op for op in ops if op not in _SIGNS and op not in looking]
     if diagram.groups[box.group][1] == "cell":
-        return next((op for op in ("tanh", "relu", "sigmoid") if ops[op]), "")
+        known = next((op for op in ("tanh", "relu", "sigmoid") if ops[op]), "")
+        if known:
+            return known
     if telling:
         return ", ".join(telling[-2:])
     return "linear" if ops["matmul"] else next(iter(ops), "")

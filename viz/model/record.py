@@ -9,7 +9,7 @@ depends on the use before it, that parameter is the recurrent one, and its k-th 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from tinygrad_rnn.graph import ancestors
@@ -22,11 +22,13 @@ class Recording:
     """The nodes of a graph in recording order, with positions instead of references.
 
     nodes: parents before children. parents: for each node the positions of its parents. children: the other way round.
-    step: the time step of each node, or None. inferred: whether the steps had to be inferred. roots: positions of
+    prepared: whether a node is made from parameters alone, for the steps to read (a transposed weight, the sum of two biases).
+    step: the time step of each node, or None. inferred: whether the steps had to be inferred. path: the
+    module path, cut where a module is collapsed. roots: positions of
     what was drawn.
     """
 
-    def __init__(self, outputs: Sequence[Any]) -> None:
+    def __init__(self, outputs: Sequence[Any], collapse: Collection[str] = ()) -> None:
         self.nodes: list[Any] = ancestors(outputs)
         position = {node: i for i, node in enumerate(self.nodes)}
         self.parents: list[tuple[int, ...]] = [tuple(position[p] for p in node.parents) for node in self.nodes]
@@ -42,13 +44,14 @@ class Recording:
             scope = node.scope
             place = scopes.get(scope)
             if place is None:
-                place = scopes[scope] = (scope.path, scope.t)
+                place = scopes[scope] = (_within(scope.path, collapse), scope.t)
             self.path.append(place[0])
             self.step.append(place[1] if node.primitive is not None else None)
         self.inferred = False
         if all(t is None for t in self.step):
             self.step = infer_steps(self)
             self.inferred = any(t is not None for t in self.step)
+        self.prepared = self._prepared()
 
     def is_leaf(self, i: int) -> bool:
         """Whether the node is a parameter, an input or a constant."""
@@ -59,10 +62,28 @@ class Recording:
         node = self.nodes[i]
         return node.primitive is None and node.needs_grad and (node.name is not None or len(self.children[i]) > 1)
 
+    def _prepared(self) -> list[bool]:
+        made = [self.is_parameter(i) for i in range(len(self.nodes))]
+        for i, parents in enumerate(self.parents):
+            if parents and self.step[i] is None and not self.nodes[i].scope.backward:
+                made[i] = all(made[p] or self._is_number(p) for p in parents) and any(made[p] for p in parents)
+        read = [False] * len(made)
+        for i in range(len(made) - 1, -1, -1):
+            read[i] = made[i] and any(self.step[c] is not None or read[c] for c in self.children[i])
+        return [read[i] and not self.is_leaf(i) for i in range(len(made))]
+
+    def _is_number(self, i: int) -> bool:
+        return self.is_leaf(i) and self.nodes[i].shape == ()
+
     def looks_on(self, i: int) -> bool:
         """Whether the node is a slice, transpose or reshape."""
         node = self.nodes[i]
         return node.primitive is not None and node.primitive.kind in LOOKING_ON and len(self.parents[i]) == 1
+
+
+def _within(path: str, collapse: Collection[str]) -> str:
+    """The outermost of the `collapse` paths that holds `path`, or `path` itself."""
+    return min((c for c in collapse if path == c or path.startswith(c + ".")), key=len, default=path)
 
 
 def infer_steps(graph: Recording) -> list[int | None]:
@@ -115,7 +136,7 @@ def _adopt(graph: Recording, last: list[int]) -> list[int | None]:
             continue
         own = [steps[p] for p in parents if last[p] >= 0]
         known = [t for t in own if t is not None]
-        if len(known) < len(own) or max(known) - min(known) > 1:
+        if own and (len(known) < len(own) or max(known) - min(known) > 1):
             steps[i] = None  # it gathers many steps, and so does what follows
     for i in range(len(steps) - 1, -1, -1):
         if last[i] < 0 and not graph.is_parameter(i):

@@ -23,18 +23,20 @@ class Folding:
     recurrence.
     carried: for a role and the place of an argument that comes from another step, the role it comes from and how many
     steps off.
-    cut: initial nodes in the middle of a sequence (detached there) -> the node of the step before whose place they
+    reader: for an input adopted by a step, the node that reads it. cut: initial nodes in the middle of a sequence (detached there) -> the node of the step before whose place they
     take.
     inputs: per node, whether it is an input or a slice of one. keys: for each group (path, kind), kind one of "cell"
     (takes part in
     or feeds a recurrence), "step" (the rest of a step), "module" (no time), "op", "slice", "leaf".
     """
 
-    def __init__(self, graph: Recording, fold_time: bool = False) -> None:
+    def __init__(self, graph: Recording, fold_time: bool = False, merged: frozenset[str] = frozenset()) -> None:
         self.graph = graph
+        self.merged = merged
         self.step = list(graph.step)
         self.inputs = _inputs(graph)
         self.initial: set[int] = set()
+        self.reader: dict[int, int] = {}
         self.role: list[int] = [-1] * len(graph.nodes)
         self.count = 0
         self._roles_of_ops()
@@ -83,6 +85,7 @@ class Folding:
                 if step[i] is not None:
                     c, place = min(places)
                     reader[i] = (c, place)
+                    self.reader[i] = c
             if role[i] < 0 or i in reader:
                 key: Hashable = i
                 if i in reader:
@@ -101,7 +104,7 @@ class Folding:
         across: set[tuple[int, int]] = set()
         within: set[tuple[int, int]] = set()
         step, role = self.step, self.role
-        parameter = [self.graph.is_parameter(i) for i in range(len(step))]
+        parameter = [self.graph.is_parameter(i) or made for i, made in enumerate(self.graph.prepared)]
         for i, parents in enumerate(self.graph.parents):
             t = step[i]
             for place, p in enumerate(parents):
@@ -150,11 +153,12 @@ def _groups(fold: Folding, fold_time: bool) -> tuple[list[int], list[tuple[str, 
         backward = graph.nodes[i].scope.backward
         if graph.is_leaf(i):
             key[role], kind[role] = ("leaf", role), (path, "leaf")
-        elif fold.inputs[i] or i in fold.initial:
+        elif fold.inputs[i] or i in fold.initial or (timed and _is_slice(fold, i)):
             key[role], kind[role] = ("slice", role), (path, "slice")
         elif timed:
-            name = "cell" if state[role] >= 0 else "step"
-            key[role] = (path, backward, state[role], None if fold_time and path else True)
+            name = "cell" if state[role] >= 0 or path in fold.merged else "step"
+            recurrence = None if path in fold.merged else state[role]
+            key[role] = (path, backward, recurrence, None if fold_time and path else True)
             kind[role] = (path, name)
         elif path:
             key[role], kind[role] = (path, backward, None, None), (path, "module")
@@ -162,6 +166,10 @@ def _groups(fold: Folding, fold_time: bool) -> tuple[list[int], list[tuple[str, 
                 key[role] = (path, backward, state[role], None)
         else:
             key[role], kind[role] = ("op", role), (path, "op")
+    for i in sorted(fold.reader, reverse=True):  # a number stands with the op that it scales
+        if graph.is_leaf(i) and graph.nodes[i].shape == ():
+            reader = fold.role[fold.reader[i]]
+            key[fold.role[i]], kind[fold.role[i]] = key[reader], kind[reader]
     number: dict[Hashable, int] = {}
     group = [number.setdefault(k, len(number)) for k in key]
     group = without_circles(group, sorted(fold.within))
@@ -169,6 +177,13 @@ def _groups(fold: Folding, fold_time: bool) -> tuple[list[int], list[tuple[str, 
     for role in range(fold.count - 1, -1, -1):
         keys[group[role]] = kind[role]
     return group, keys
+
+
+def _is_slice(fold: Folding, i: int) -> bool:
+    """Whether a node of a step reads its part of something outside time."""
+    graph = fold.graph
+    source = graph.parents[i][0] if graph.looks_on(i) else i
+    return source != i and graph.nodes[i].primitive.kind == "index" and fold.step[source] is None
 
 
 def _recurrences(fold: Folding) -> list[int]:

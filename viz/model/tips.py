@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .diagram import Box, Diagram
+from .sweep import Measure, measure
 from .words import clean, number, octets, shape
 
 LONGEST = 120
@@ -35,11 +36,11 @@ def tip(diagram: Diagram, box: Box) -> list[str]:
         lines.append("saved for the backward sweep")
     if not node.needs_grad:
         lines.append("needs no gradient")
-    value = node.value if node.primitive is None else None
+    value, gradient = measures(diagram, box)
     if value is not None:
-        lines.append("value: " + statistics(np.asarray(value)))
-    if node.grad is not None:
-        lines.append("gradient: " + statistics(np.asarray(getattr(node.grad, "array", node.grad))))
+        lines.append("value: " + statistics(value, node.size))
+    if gradient is not None:
+        lines.append("gradient: " + statistics(gradient, node.size))
     if node.source is not None:
         lines.append(clean(node.source))
     return [clean(line) for line in lines]
@@ -68,27 +69,26 @@ def _headline(diagram: Diagram, box: Box) -> str:
     return " · ".join(parts)
 
 
-def statistics(array: Any) -> str:
-    """Norm, mean, range, and shares of zeros and of values that are not finite; small arrays in full."""
-    if array.size == 0:
-        return "empty"
-    if array.dtype.kind not in "fiub":
-        return str(array.dtype)
-    if array.size == 1:
-        return number(float(array.reshape(-1)[0]))
-    values = array.astype(np.float64, copy=False)
-    finite = np.isfinite(values)
-    good = values[finite]
-    parts = []
-    if good.size:
-        norm = float(np.sqrt(np.square(good).sum()))
-        parts += [f"‖·‖ = {number(norm)}", f"mean {number(float(good.mean()))}"]
-        parts.append(f"range {number(float(good.min()))} … {number(float(good.max()))}")
-        zeros = float((good == 0).mean())
-        if zeros >= 0.005:
-            parts.append(f"{zeros:.0%} zeros")
-    if not finite.all():
-        parts.append(f"{(~finite).mean():.0%} NaN or infinite")
+def measures(diagram: Diagram, box: Box) -> tuple[Measure | None, Measure | None]:
+    """What is known of the value and of the gradient of a box: measured everywhere, or of leaves and retained gradients."""
+    if diagram.values is not None and diagram.gradients is not None:
+        return diagram.values[box.main], diagram.gradients[box.main]
+    node = diagram.graph.nodes[box.main]
+    value = None if node.value is None else measure(node.value)
+    gradient = None if node.grad is None else measure(getattr(node.grad, "array", node.grad))
+    return value, gradient
+
+
+def statistics(found: Measure, size: int) -> str:
+    """Norm, mean, range, and shares of zeros and of values that are not finite; a single number as it is."""
+    if size == 1 and not found.broken:
+        return number(found.mean)
+    parts = [f"norm {number(found.norm)}", f"mean {number(found.mean)}"]
+    parts.append(f"range {number(found.low)} … {number(found.high)}")
+    if found.zeros >= 0.005:
+        parts.append(f"{found.zeros:.0%} zeros")
+    if found.broken:
+        parts.append(f"{found.broken:.0%} NaN or infinite")
     return ", ".join(parts)
 
 

@@ -16,6 +16,13 @@ _FIXED = f"""
 @ text.module{{text-anchor:start;font-size:11px;font-weight:600}}
 @ text.state{{font-style:italic;font-family:Georgia,'Times New Roman','Liberation Serif',serif;font-size:14px}}
 @ text.axis{{text-anchor:start;font-size:11px}}
+@ text.times,@ text.tick{{font-size:10px}}
+@ text.strip{{text-anchor:start;font-size:11px}}
+@ text.strip.mark{{font-weight:600}}
+@ .markline{{stroke-width:1.4;stroke-dasharray:3 3}}
+@ .backward{{stroke-dasharray:6 3}}
+@ .n.accused>rect{{stroke-width:3.4}}
+@ text.callout{{font-weight:600;font-size:11.5px}}
 @ path{{fill:none;stroke-width:1.4}}
 @ .e.recurrent{{stroke-width:2.2}}
 @ .e.cut{{stroke-width:2.2;stroke-dasharray:1 5;stroke-linecap:round}}
@@ -34,8 +41,14 @@ _FIXED = f"""
 _COLOURED = """
 @ .ground{fill:<ground>}
 @ text{fill:<text>}
-@ text.s,@ text.axis,@ text.module{fill:<muted>}
+@ text.s,@ text.axis,@ text.module,@ text.times{fill:<muted>}
+@ text.tick{fill:<muted>}
 @ text.state{fill:<state>}
+@ text.mark,@ text.callout{fill:<mark>}
+@ .markline{stroke:<mark>}
+@ .backward{stroke:<backward>}
+@ path.cutmark{stroke:<mark>;stroke-width:2}
+@ text.cutmark{fill:<mark>;font-size:10.5px}
 @ .band{fill:<band>;stroke:none}
 @ .band.hidden{fill:none;stroke:<faint>}
 @ .frame{stroke:<faint>}
@@ -49,6 +62,7 @@ _COLOURED = """
 @ .n.parameter>.spine{fill:<parameter line>}
 @ .n.input>rect{fill:<input>;stroke:<input line>}
 @ .n.constant>rect,@ .n.elided>rect{fill:<constant>;stroke:<op line>}
+@ .n.accused>rect{stroke:<mark>}
 @ .saved{fill:<text>}
 @ .head-d{fill:<line>}@ .head-r{fill:<state>}@ .head-w{fill:<bus>}@ .head-b{fill:<backward>}
 """

@@ -50,9 +50,9 @@ DARK = {
     "gate line": "#b79cff",
 }
 
-# Cividis, readable by the colour-blind and in grey: J. Nuñez, C. Anderton, R. Renslow,
-# PLoS ONE 13 (2018), nine samples.
-CIVIDIS = ("#00224e", "#1a386f", "#434e6c", "#61656f", "#7d7c78", "#9b9476", "#bbad6c", "#dec958", "#fee838")
+# Viridis, readable by the colour-blind and in grey: N. Smith and S. van der Walt, "A better default colormap for
+# Matplotlib" (2015, public domain), nine samples.
+VIRIDIS = ("#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725")
 
 
 def luminance(colour: str) -> float:
@@ -70,10 +70,10 @@ def contrast(one: str, other: str) -> float:
 
 def heat(share: float) -> str:
     """The colour of the scale at `share` between 0 and 1."""
-    place = min(max(share, 0.0), 1.0) * (len(CIVIDIS) - 1)
-    k = min(int(place), len(CIVIDIS) - 2)
+    place = min(max(share, 0.0), 1.0) * (len(VIRIDIS) - 1)
+    k = min(int(place), len(VIRIDIS) - 2)
     mix = place - k
-    low, high = CIVIDIS[k], CIVIDIS[k + 1]
+    low, high = VIRIDIS[k], VIRIDIS[k + 1]
     parts = [round(int(low[i : i + 2], 16) * (1 - mix) + int(high[i : i + 2], 16) * mix) for i in (1, 3, 5)]
     return "#" + "".join(f"{part:02x}" for part in parts)
 

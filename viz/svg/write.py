@@ -7,12 +7,15 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
-from ..layout import Picture, Placed
+from ..layout import Picture, Placed, Wire
+from ..layout.layered import Point
 from ..layout.measure import SMALL, TEXT, WIDEST
 from ..model import Box, words
 from ..model.tips import tip
 from . import style
 from .path import data, num
+from .strip import LEGEND, scale_bar, strips
+from .theme import heat, ink
 
 THEMES = ("auto", "light", "dark")
 
@@ -36,10 +39,28 @@ def write(picture: Picture, theme: str = "auto", summary: str = "", title: str =
     """
     if theme not in THEMES:
         raise ValueError(f"viz.draw: theme={theme!r} is none of {', '.join(map(repr, THEMES))}.")
+    diagram, height = picture.diagram, picture.height
+    below = []
+    if diagram.heat is not None:
+        if diagram.heat.flows and picture.bands:
+            bars, room = strips(picture, diagram.heat, height - 18)
+            below.append(bars)
+            height += room
+        x = picture.bands[0].x if picture.bands else 28
+        below.append(scale_bar(diagram.heat, x, height - 14))
+        height += LEGEND
     body = "".join(
-        [_bands(picture), _frames(picture), _buses(picture), _wires(picture), _boxes(picture, tip), _axis(picture)]
+        [
+            _bands(picture),
+            _frames(picture),
+            _buses(picture),
+            _wires(picture),
+            _boxes(picture, tip),
+            _axis(picture),
+            *below,
+        ]
     )
-    width, height = num(picture.width), num(picture.height)
+    width, height = num(max(picture.width, 300)), num(height)
     ident = f"g{zlib.crc32((body + theme).encode()):08x}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
@@ -78,7 +99,11 @@ def _buses(picture: Picture) -> str:
     for bus in picture.buses:
         lines = "".join(f'<path d="{data(route)}"/>' for route in bus.points)
         taps = "".join(f'<path marker-end="url(#ident-w)" d="{data(route)}"/>' for route in bus.taps)
-        out.append(f'<g class="bus" data-s="{bus.box.id}">{lines}{taps}</g>\n')
+        times = ""
+        if bus.box.uses > 1:
+            x, y = bus.points[0][0]
+            times = f'<text class="times" x="{num(x + 16)}" y="{num(y - 3)}">×{bus.box.uses}</text>'
+        out.append(f'<g class="bus" data-s="{bus.box.id}">{lines}{taps}{times}</g>\n')
     return "".join(out)
 
 
@@ -90,25 +115,58 @@ def _wires(picture: Picture) -> str:
         if edge.source.kind == "elided" or edge.target.kind == "elided":
             kind += " part"
         head = {"recurrent": "r", "weight": "w"}.get(edge.kind, "d")
-        out.append(
-            f'<path class="e {kind}" data-s="{edge.source.id}" data-t="{edge.target.id}" '
-            f'marker-end="url(#ident-{head})" d="{data(wire.points)}"/>\n'
-        )
-        if edge.label and len(wire.points) == 2:
+        ends = f'data-s="{edge.source.id}" data-t="{edge.target.id}"'
+        out.append(f'<path class="e {kind}" {ends} marker-end="url(#ident-{head})" d="{data(wire.points)}"/>\n')
+        if edge.label and len(wire.points) == 2 and edge.kind != "cut":
             (x1, y1), (x2, _) = wire.points
             out.append(f'<text class="state" x="{num((x1 + x2) / 2)}" y="{num(y1 - 6)}">{escape(edge.label)}</text>\n')
+        if edge.kind == "cut" and len(wire.points) == 2:
+            out.append(_cut(*wire.points))
+        if picture.diagram.backward or (picture.diagram.gradients is not None and edge.kind == "recurrent"):
+            out.append(_backward(picture, wire))
     return "".join(out)
+
+
+def _cut(start: Point, end: Point) -> str:
+    """Two strokes across an edge: the value goes on, the gradient does not."""
+    x, y = (start[0] + end[0]) / 2, start[1]
+    strokes = "".join(f"M{num(x + dx - 3)} {num(y + 9)}l6 -18" for dx in (-3, 3))
+    return (
+        f'<path class="cutmark" d="{strokes}"/><text class="cutmark" x="{num(x)}" y="{num(y - 12)}">cut</text>\n'
+    )
+
+
+def _backward(picture: Picture, wire: Wire) -> str:
+    """The way of the gradient, beside an edge and against it; the wider the larger, if it was measured."""
+    diagram, edge = picture.diagram, wire.edge
+    if edge.kind == "cut" or not diagram.graph.nodes[edge.node].needs_grad:
+        return ""
+    wide = 1.5
+    if diagram.gradients is not None and diagram.heat is not None:
+        found = diagram.gradients[edge.node]
+        if found is None:
+            return ""
+        wide = 1.0 + 3.0 * diagram.heat.scale.share(found.norm)
+    flat = all(abs(y - wire.points[0][1]) < 0.1 for _, y in wire.points)
+    dx, dy = (0.0, 10.0) if flat else (9.0, 0.0)
+    points = [(x + dx, y + dy) for x, y in reversed(wire.points)]
+    ends = f'data-s="{edge.target.id}" data-t="{edge.source.id}"'
+    width = f' style="stroke-width:{num(wide)}"'
+    return f'<path class="backward" {ends} marker-end="url(#ident-b)"{width} d="{data(points)}"/>\n'
 
 
 def _boxes(picture: Picture, tips: Callable[..., list[str]]) -> str:
     out = []
+    laid = picture.diagram.heat
     for placed in picture.placed:
         box = placed.box
         kind = classes(picture, box)
         note = "\n".join(tips(picture.diagram, box))
+        share = None if laid is None else laid.share(box.id)
+        colour = "" if share is None else ink(heat(share))
         out.append(
             f'<g class="n {kind}" id="n{box.id}" tabindex="0"><title>{escape(note)}</title>'
-            f"{_shape(placed)}{_text(placed)}</g>\n"
+            f"{_shape(placed, share)}{_text(placed, colour)}</g>\n"
         )
     return "".join(out)
 
@@ -126,11 +184,14 @@ def classes(picture: Picture, box: Box) -> str:
     return " ".join(names)
 
 
-def _shape(placed: Placed) -> str:
+def _shape(placed: Placed, share: float | None = None) -> str:
+    fill = ""
     x, y, w, h = placed.x - placed.width / 2, placed.y - placed.height / 2, placed.width, placed.height
     box = placed.box
     radius = {"module": 9, "input": min(h / 2, 19), "constant": h / 2, "parameter": 3, "elided": 9}.get(box.kind, 4)
-    shape = f'<rect x="{num(x)}" y="{num(y)}" width="{num(w)}" height="{num(h)}" rx="{num(radius)}"/>'
+    if share is not None:
+        fill = f' style="fill:{heat(share)}"'
+    shape = f'<rect{fill} x="{num(x)}" y="{num(y)}" width="{num(w)}" height="{num(h)}" rx="{num(radius)}"/>'
     if box.kind == "parameter":
         shape += f'<rect class="spine" x="{num(x)}" y="{num(y)}" width="4" height="{num(h)}"/>'
     if box.saved and box.kind == "op":
@@ -138,20 +199,25 @@ def _shape(placed: Placed) -> str:
     return shape
 
 
-def _text(placed: Placed) -> str:
+def _text(placed: Placed, colour: str = "") -> str:
     box, x, y = placed.box, placed.x, placed.y
     title = escape(words.shorten(box.title, TEXT, WIDEST))
     detail = escape(words.shorten(box.detail, SMALL, WIDEST))
-    if box.kind == "parameter" or (box.initial and placed.height < 30):
+    if detail and placed.height < 30:
         left, right = x - placed.width / 2 + 11, x + placed.width / 2 - 9
         return _line(left, y + 4.5, title, "l") + _line(right, y + 4, detail, "s r")
-    if not detail:
-        return _line(x, y + 4.5, title)
-    return _line(x, y - 2, title) + _line(x, y + 12.5, detail, "s")
+    if not detail and not box.note:
+        return _line(x, y + 4.5, title, "", colour)
+    lines = [(title, ""), (detail, "s"), (escape(words.shorten(box.note, SMALL, WIDEST)), "s")]
+    lines = [line for line in lines if line[0]]
+    start = y - 2 - 6.5 * (len(lines) - 2)
+    return "".join(
+        _line(x, start + 14 * k + (0.5 if k else 0), text, kind, colour) for k, (text, kind) in enumerate(lines)
+    )
 
 
-def _line(x: float, y: float, text: str, kind: str = "") -> str:
-    mark = f' class="{kind}"' if kind else ""
+def _line(x: float, y: float, text: str, kind: str = "", colour: str = "") -> str:
+    mark = (f' class="{kind}"' if kind else "") + (f' style="fill:{colour}"' if colour else "")
     return f'<text{mark} x="{num(x)}" y="{num(y)}">{text}</text>'
 
 

@@ -1,0 +1,92 @@
+"""Below the time axis: the gradient norm of every step, shown or not, and the scale it is measured on."""
+
+from __future__ import annotations
+
+from ..layout import Picture
+from ..model.scale import Flow, Heat, Scale
+from ..model.words import number, width
+from .path import num
+from .theme import heat as colour
+
+HEIGHT, ROOM, BUCKETS = 46.0, 82.0, 9
+LEGEND = 46.0
+
+
+def strips(picture: Picture, heat: Heat, top: float) -> tuple[str, float]:
+    """The bars of all recurrent layers, one strip under the other, and how much room they take."""
+    out = []
+    for k, flow in enumerate(heat.flows):
+        out.append(_strip(picture, flow, heat.scale, top + k * ROOM))
+    return "".join(out), ROOM * len(heat.flows)
+
+
+def _strip(picture: Picture, flow: Flow, scale: Scale, top: float) -> str:
+    bands = picture.bands
+    x0, x1 = bands[0].x, bands[-1].x + bands[-1].width
+    floor = top + 20 + HEIGHT
+    if any(band.column.hidden for band in bands):
+        step = (x1 - x0) / len(flow.norms)
+        at = {t: x0 + (k + 0.5) * step for k, (t, _) in enumerate(flow.norms)}
+        wide = max(0.4, min(step * 0.8, 40.0))
+    else:
+        at = {band.column.first: band.x + band.width / 2 for band in bands}
+        wide = min(40.0, bands[0].width * 0.5)
+    paths: dict[int, list[str]] = {}
+    for t, norm in flow.norms:
+        share = scale.share(norm)
+        bucket = round(share * (BUCKETS - 1))
+        paths.setdefault(bucket, []).append(f"M{num(at[t])} {num(floor)}v{num(-1 - share * (HEIGHT - 1))}")
+    bars = "".join(
+        f'<path class="bar" style="stroke:{colour(bucket / (BUCKETS - 1))};stroke-width:{num(wide)}" d="{"".join(lines)}"/>'
+        for bucket, lines in sorted(paths.items())
+    )
+    name = f"‖∂L/∂h‖ {flow.name}"
+    said = _verdict(flow)
+    kind = " mark" if flow.verdict else ""
+    title = (
+        f'<text class="strip" x="{num(x0)}" y="{num(top + 12)}">{_escape(name)}</text>'
+        f'<text class="strip{kind}" x="{num(x0 + width(name, 11) + 18)}" y="{num(top + 12)}">{_escape(said)}</text>'
+    )
+    ends = flow.norms[0][0], flow.norms[-1][0]
+    ticks = "".join(
+        f'<text class="tick" x="{num(at[t])}" y="{num(floor + 13)}">{t}</text>'
+        for t in (ends if len(at) > len(bands) else at)
+        if t in at
+    )
+    arrow = ""
+    if flow.beyond is not None and flow.beyond in at:
+        x = at[flow.beyond]
+        arrow = f'<path class="markline" d="M{num(x)} {num(floor + 2)}V{num(floor - HEIGHT)}"/>'
+    line = f'<path class="axis" d="M{num(x0)} {num(floor)}H{num(x1)}"/>'
+    return f'<g class="stripe"><title>{_escape(name + ": " + said)}</title>{bars}{line}{arrow}{title}{ticks}</g>\n'
+
+
+def _verdict(flow: Flow) -> str:
+    first, last = flow.norms[0][0], flow.norms[-1][0]
+    said = f"ratio {number(flow.ratio)} over {last - first} steps"
+    if not flow.verdict:
+        return said
+    where = f", beyond {'1/1000' if flow.verdict == 'vanishing' else '1000 times'} from t = {flow.beyond}"
+    return f"{flow.verdict}: {said}{where}"
+
+
+def scale_bar(heat: Heat, x: float, top: float) -> str:
+    """The printed scale: colours with their decades."""
+    wide, cells = 216.0, 36
+    low, high = heat.scale
+    out = [f'<text class="strip" x="{num(x)}" y="{num(top + 12)}">{_escape(heat.title)}, log scale</text>']
+    for k in range(cells):
+        fill = colour((k + 0.5) / cells)
+        out.append(
+            f'<rect style="fill:{fill}" x="{num(x + k * wide / cells)}" y="{num(top + 18)}" '
+            f'width="{num(wide / cells + 0.4)}" height="10"/>'
+        )
+    step = max(1, -(-(high - low) // 6))
+    for decade in range(low, high + 1, step):
+        at = x + (decade - low) / (high - low) * wide
+        out.append(f'<text class="tick" x="{num(at)}" y="{num(top + 41)}">{number(10.0**decade)}</text>')
+    return f'<g class="scale">{"".join(out)}</g>\n'
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
