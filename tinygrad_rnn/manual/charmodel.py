@@ -31,7 +31,7 @@ __all__ = [
 Parameters = Mapping[str, np.ndarray]
 Cache = tuple[np.ndarray, np.ndarray, np.ndarray]  # a_t, a_{t-1}, x_t
 
-EPSILON = 1e-8  # documented: the loss is -log(y_hat + 1e-8), finite even where y_hat underflows
+EPSILON = 1e-8  # the printed loss is -log(y_hat + 1e-8), finite even where y_hat underflows; training does without
 
 
 def build_vocab(text: str) -> tuple[list[str], dict[str, int], dict[int, str]]:
@@ -110,19 +110,19 @@ def compute_loss(y_hat: np.ndarray, y: np.ndarray, epsilon: float = EPSILON) -> 
     """
     if y_hat.shape != y.shape:
         raise ValueError(f"compute_loss: expected y_hat and y of one shape, got {y_hat.shape} and {y.shape}.")
-    return -float(np.sum(y * np.log(y_hat + epsilon))) / y.shape[1]
+    logs = np.log(y_hat + epsilon, out=np.zeros_like(y_hat), where=y != 0)
+    return -float(np.sum(y * logs)) / y.shape[1]
 
 
-def output_error(y_hat: np.ndarray, y: np.ndarray, epsilon: float = EPSILON) -> np.ndarray:
+def output_error(y_hat: np.ndarray, y: np.ndarray, epsilon: float = 0.0) -> np.ndarray:
     """Return dL/dz: (Y, m, T), the gradient of `compute_loss` at the argument of the softmax.
 
-    With r_k = y_k y_hat_k / (y_hat_k + epsilon) and the softmax rule dy_hat_k/dz_j = y_hat_k ([j = k] - y_hat_j):
+    For epsilon = 0, plain cross entropy, it is the textbook's (y_hat - y) / m; without the 1/m it would be m times the
+    gradient. In general, with r_k = y_k y_hat_k / (y_hat_k + epsilon) and dy_hat_k/dz_j = y_hat_k ([j = k] - y_hat_j):
 
         dL/dz_j = -1/m sum_k y_k / (y_hat_k + epsilon) dy_hat_k/dz_j = 1/m (y_hat_j sum_k r_k - r_j)
-
-    For epsilon = 0 and m = 1 this is the textbook's y_hat - y. Without the 1/m it would be m times the gradient.
     """
-    r = y * (y_hat / (y_hat + epsilon))
+    r = y * (y_hat / (y_hat + epsilon)) if epsilon else y
     return (y_hat * r.sum(axis=0) - r) / y.shape[1]
 
 
@@ -151,7 +151,7 @@ def rnn_step_backward(
 
 
 def rnn_backward(
-    y: np.ndarray, y_hat: np.ndarray, caches: Sequence[Cache], parameters: Parameters, epsilon: float = EPSILON
+    y: np.ndarray, y_hat: np.ndarray, caches: Sequence[Cache], parameters: Parameters, epsilon: float = 0.0
 ) -> dict[str, np.ndarray]:
     """Return the gradients of `compute_loss` by the names of the parameters: every step's share, added up from the
     last.
@@ -169,15 +169,20 @@ def rnn_backward(
 
 
 def loss_and_gradients(
-    parameters: Parameters, x: np.ndarray, y: np.ndarray, epsilon: float = EPSILON
+    parameters: Parameters, x: np.ndarray, y: np.ndarray, epsilon: float = 0.0
 ) -> tuple[float, dict[str, np.ndarray]]:
     """Return the loss from a zero first state, and its gradients by the names of the parameters.
 
-    x: (X, m, T).  y: (Y, m, T), one-hot.  epsilon: 0 gives plain cross entropy, summed over time, mean over the batch.
+    x: (X, m, T).  y: (Y, m, T), one-hot.  epsilon: see `compute_loss`; 0, plain cross entropy, is what training
+        descends.
     """
-    a0 = np.zeros((len(parameters["Waa"]), x.shape[1]), parameters["Waa"].dtype)
-    _, y_hat, caches = rnn_forward(x, a0, parameters)
+    y_hat, caches = _run(parameters, x)
     return compute_loss(y_hat, y, epsilon), rnn_backward(y, y_hat, caches, parameters, epsilon)
+
+
+def _run(parameters: Parameters, x: np.ndarray) -> tuple[np.ndarray, list[Cache]]:
+    a0 = np.zeros((len(parameters["Waa"]), x.shape[1]), parameters["Waa"].dtype)
+    return rnn_forward(x, a0, parameters)[1:]
 
 
 def update_parameters(parameters: Parameters, gradients: Parameters, lr: float = 0.01) -> dict[str, np.ndarray]:
@@ -198,10 +203,10 @@ def train_rnn(
         raise ValueError(f"train_rnn: expected num_epoches of at least 0, got {epochs}.")
     parameters = initialize_parameters(n_a, len(x), len(y))
     for epoch in range(epochs):
-        loss, gradients = loss_and_gradients(parameters, x, y)
-        parameters = update_parameters(parameters, gradients, lr)
+        y_hat, caches = _run(parameters, x)
+        parameters = update_parameters(parameters, rnn_backward(y, y_hat, caches, parameters), lr)
         if epoch % 10 == 0:
-            print(f"Epoch {epoch}: loss = {loss:.4f}")
+            print(f"Epoch {epoch}: loss = {compute_loss(y_hat, y):.4f}")
     return parameters
 
 

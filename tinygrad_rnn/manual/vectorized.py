@@ -1,21 +1,25 @@
 """A whole training step as an expert writes it for speed: layers, linear head, loss, clipping, gradient descent.
 
-NumPy only. It computes what `rnn` and `gated` compute, to rounding, and is what the compiler is measured against. How the
-layers are made fast is told in `vectorized_cells`. Here: all parameters lie in one vector and all gradients in another, so that
-norm and update are one pass each; scores lie (C, T B), classes first, so that the softmax runs along contiguous
-vectors; and passes over large buffers go block by block, each block small enough to stay in the cache.
+NumPy only. It computes what `rnn` and `gated` compute, to rounding, and is what the compiler is measured against. How
+the layers are made fast is told in `vectorized_cells`. Here: all parameters lie in one vector and all gradients in
+another, so that norm and update are one pass each; scores lie (C, T B), classes first, so that the softmax runs along
+contiguous vectors; and passes over large buffers go block by block, each block small enough to stay in the cache.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.manual.vectorized_cells import GRU, LSTM, Layer, TanhRNN
+from tinygrad_rnn.manual.vectorized_cells import CACHE_LINE, GRU, LSTM, Layer, TanhRNN, aligned
 
-__all__ = ["GRU", "LSTM", "Network", "TanhRNN"]
+__all__ = ["GRU", "LSTM", "Layer", "Network", "TanhRNN"]
 
 BLOCK_BYTES = 1 << 18  # a few such blocks fit into the second-level cache of every machine in use
+SAFE_EXPONENT = 40.0  # exp of the highest score neither overflows nor vanishes: the softmax need not be shifted
+maximum_reduce: Any = np.maximum.reduce  # NumPy's stubs refuse `out`
+add_reduce: Any = np.add.reduce
 LAYER_PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
@@ -23,10 +27,11 @@ class Network:
     """Recurrent layers and a linear head on every step, for a fixed number of steps and batch, from zero states.
 
     cell: TanhRNN, LSTM or GRU.  T, B: steps and batch.
-    parameters: copied. Per layer `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`, with suffix `_l0`, `_l1`, ... or none, and
-        with any prefix; `head.weight: (C, H)`, `head.bias: (C,)`; with `embedding.weight: (V, D)` the inputs are words.
-    `parameters` and `gradients` are dicts of views, by the given names, and stay valid. Raises ValueError for missing names
-    and shapes that do not fit.
+    parameters: copied. Per layer `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`, with suffix `_l0`, `_l1`, ... or none,
+        and with any prefix; `head.weight: (C, H)`, `head.bias: (C,)`; with `embedding.weight: (V, D)` the inputs are
+        words.
+    `parameters` and `gradients` are dicts of views, by the given names, and stay valid. Raises ValueError for missing
+    names and shapes that do not fit.
     """
 
     def __init__(self, cell: type[Layer], parameters: Mapping[str, np.ndarray], T: int, B: int) -> None:
@@ -53,7 +58,8 @@ class Network:
     def loss_and_gradients(self, x: np.ndarray, targets: np.ndarray) -> tuple[float, dict[str, np.ndarray]]:
         """Return the mean loss over all steps, and `gradients`, whose arrays the next call overwrites.
 
-        x: (T, B, D) float, or (T, B) words.  targets: (T, B) integers for cross entropy, (T, B, C) for the squared error.
+        x: (T, B, D) float, or (T, B) words.  targets: (T, B) integers for cross entropy, (T, B, C) for the squared
+            error.
         """
         loss = self._pass(x, targets)
         if self.embedding:
@@ -61,7 +67,7 @@ class Network:
         return loss, self.gradients
 
     def step(self, x: np.ndarray, targets: np.ndarray, lr: float, clip: float | None = None) -> float:
-        """Take one step of gradient descent, with the gradient cut to a norm of at most `clip`; return the loss before it."""
+        """Take a step of gradient descent, the gradient cut to a norm of at most `clip`; return the loss before it."""
         loss = self._pass(x, targets)
         rate = lr
         if clip is not None:
@@ -93,60 +99,81 @@ class Network:
 
 
 class _Head:
-    """Scores W h_t + b for all steps in one product, the loss, and the way back."""
+    """Scores W h_t + b, the loss, and the way back, for a block of steps at a time.
+
+    A block's scores stay in the cache from their product to the last use of their gradient. Each block adds to the
+    gradient of
+    the weight, which must not cost more than it saves: a block is never narrower than a few H.
+    """
 
     def __init__(self, parameters: Mapping[str, np.ndarray], gradients: Mapping[str, np.ndarray], N: int) -> None:
         self.weight, self.bias = parameters["head.weight"], parameters["head.bias"]
         self.d_weight, self.d_bias = gradients["head.weight"], gradients["head.bias"]
-        (C, H), dtype = self.weight.shape, self.weight.dtype
-        self.N, self.scores, self.column = N, np.empty((C, N), dtype), self.bias[:, None]
-        self.ones, self.dh = np.ones(N, dtype), np.empty((N, H), dtype)
-        self.highest, self.total = np.empty((1, N), dtype), np.empty((1, N), dtype)
-        self.offsets = np.arange(N)
-        width = max(1, BLOCK_BYTES // (C * dtype.itemsize))
-        spans = [slice(a, a + width) for a in range(0, N, width)]
-        self.spans = [(self.scores[:, s], self.highest[:, s], self.total[:, s]) for s in spans]
+        (self.C, H), dtype = self.weight.shape, self.weight.dtype
+        self.N, self.column = N, self.bias[:, None]
+        self.dh, self.share = aligned((N, H), dtype), aligned((self.C, H), dtype)
+        width = min(N, max(4 * H, BLOCK_BYTES // (self.C * dtype.itemsize)))
+        buffers = aligned((self.C * width,), dtype), aligned((width,), dtype), aligned((width,), dtype)
+        self.places = np.arange(width)
+        self.blocks = []
+        for start in range(0, N, width):
+            n = min(width, N - start)
+            scores, highest, total = buffers[0][: self.C * n].reshape(self.C, n), buffers[1][:n], buffers[2][:n]
+            self.blocks.append((slice(start, start + n), scores, highest, total, np.ones(n, dtype)))
 
     def loss_and_backward(self, h: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
         """h: (T, B, H).  Returns the mean loss and dL/dh: (T B, H); the head's gradients are filled."""
-        flat = h.reshape(self.N, -1)
-        np.dot(self.weight, flat.T, self.scores)
+        flat, y, loss_of = self._check(h, targets)
+        loss = 0.0
+        for block, scores, highest, total, ones in self.blocks:
+            states = flat[block]
+            np.dot(self.weight, states.T, scores)
+            np.add(scores, self.column, scores)
+            loss += loss_of(scores, y[block], highest, total)
+            np.dot(scores.T, self.weight, self.dh[block])
+            if not block.start:
+                np.dot(scores, states, self.d_weight)
+                np.dot(scores, ones, self.d_bias)
+            else:
+                np.add(self.d_weight, np.dot(scores, states, self.share), self.d_weight)
+                np.add(self.d_bias, np.dot(scores, ones), self.d_bias)
+        return loss / self.N, self.dh
+
+    def _check(self, h: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, Callable[..., float]]:
+        """Return states (T B, H) and targets (T B, ...), one row per step and example, and the loss that fits them."""
         by_class = targets.dtype.kind in "iu"
-        expected = h.shape[:2] if by_class else (*h.shape[:2], len(self.scores))
+        expected = h.shape[:2] if by_class else (*h.shape[:2], self.C)
         if targets.shape != expected:
             raise ValueError(f"Network: expected targets of shape {expected}, got {targets.shape}.")
-        loss = (self._cross_entropy if by_class else self._squared_error)(targets)
-        np.dot(self.scores, flat, self.d_weight)
-        np.dot(self.scores, self.ones, self.d_bias)
-        return loss, np.dot(self.scores.T, self.weight, self.dh)
-
-    def _cross_entropy(self, targets: np.ndarray) -> float:
-        """Turn scores into (softmax - onehot) / N in place, and return the mean of log sum exp(y) - y_target."""
-        chosen = targets.ravel()
-        if chosen.min() < 0 or chosen.max() >= len(self.scores):
+        if by_class and not 0 <= targets.min() <= targets.max() < self.C:
             raise ValueError(
-                f"Network: expected targets from 0 to {len(self.scores) - 1}, got {chosen.min()} to {chosen.max()}."
+                f"Network: expected targets from 0 to {self.C - 1}, got {targets.min()} to {targets.max()}."
             )
-        places = chosen * self.N + self.offsets
-        flat = self.scores.reshape(-1)
-        target_scores = flat[places] + self.bias[chosen]
-        for scores, highest, total in self.spans:
-            np.add(scores, self.column, scores)
-            np.maximum.reduce(scores, 0, None, highest, True)
-            np.subtract(scores, highest, scores)
-            np.exp(scores, scores)
-            np.add.reduce(scores, 0, None, total, True)
-            np.multiply(scores, 1 / (self.N * total), scores)
-        flat[places] -= 1 / self.N
-        return float(np.log(self.total).sum() + self.highest.sum() - target_scores.sum()) / self.N
+        loss_of = self._cross_entropy if by_class else self._squared_error
+        return h.reshape(self.N, -1), targets.reshape(self.N, *targets.shape[2:]), loss_of
 
-    def _squared_error(self, targets: np.ndarray) -> float:
-        """Turn scores into 2 (y - target) / (N C) in place, and return the mean square."""
-        scores = self.scores
-        np.add(scores, self.column, scores)
-        np.subtract(scores, targets.reshape(self.N, -1).T, scores)
-        loss = float(np.vdot(scores, scores)) / scores.size
-        np.multiply(scores, 2 / scores.size, scores)
+    def _cross_entropy(self, scores: np.ndarray, y: np.ndarray, highest: np.ndarray, total: np.ndarray) -> float:
+        """Turn scores: (C, n) into (softmax - onehot) / N in place; return the sum of log sum exp(score) - score_y."""
+        places, flat = y * len(y) + self.places[: len(y)], scores.reshape(-1)
+        loss = -float(flat.take(places).sum())
+        maximum_reduce(scores, 0, None, highest)
+        if max(highest.max(), -highest.min()) > SAFE_EXPONENT:
+            np.subtract(scores, highest, scores)
+            loss += float(highest.sum())
+        np.exp(scores, scores)
+        add_reduce(scores, 0, None, total)
+        loss += float(np.log(total).sum())
+        np.multiply(total, self.N, total)
+        np.reciprocal(total, total)
+        np.multiply(scores, total, scores)
+        flat[places] -= 1 / self.N
+        return loss
+
+    def _squared_error(self, scores: np.ndarray, y: np.ndarray, *_: np.ndarray) -> float:
+        """Turn scores: (C, n) into 2 (score - y) / (N C) in place; return the sum of squares over C."""
+        np.subtract(scores, y.T, scores)
+        loss = float(np.vdot(scores, scores)) / self.C
+        np.multiply(scores, 2 / (self.N * self.C), scores)
         return loss
 
 
@@ -183,7 +210,7 @@ def _layer_names(parameters: Mapping[str, np.ndarray]) -> list[list[str]]:
         if (match := re.fullmatch(r"(.*?)weight_ih(?:_l(?=\d))?(\d*)()", name))
     )
     if not found:
-        raise ValueError(f"Network: expected a parameter called weight_ih or weight_ih_l0, got {', '.join(parameters)}.")
+        raise ValueError(f"Network: expected a parameter weight_ih or weight_ih_l0, got {', '.join(parameters)}.")
     return [[name.replace("weight_ih", kind) for kind in LAYER_PARAMETERS] for _, name, _, _ in found]
 
 
@@ -213,11 +240,18 @@ def _expect(parameters: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int
 
 
 def _pack(arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Copy all arrays into one vector; return it, and views of it by name."""
-    vector = np.concatenate([array.ravel() for array in arrays.values()])
-    ends = np.cumsum([array.size for array in arrays.values()])
-    pieces = np.split(vector, ends[:-1])
-    return vector, {name: piece.reshape(array.shape) for piece, (name, array) in zip(pieces, arrays.items(), strict=True)}
+    """Copy all arrays into one vector, each from the start of a cache line; return it, and views of it by name."""
+    dtype = next(iter(arrays.values())).dtype
+    line = CACHE_LINE // dtype.itemsize
+    ends = np.cumsum([-(-array.size // line) * line for array in arrays.values()])
+    vector = aligned((int(ends[-1]),), dtype)
+    views = {
+        name: piece[: array.size].reshape(array.shape)
+        for piece, (name, array) in zip(np.split(vector, ends[:-1]), arrays.items(), strict=True)
+    }
+    for name, view in views.items():
+        view[...] = arrays[name]
+    return vector, views
 
 
 def _blocks(*vectors: np.ndarray) -> list[tuple[np.ndarray, ...]]:

@@ -2,36 +2,52 @@
 
 NumPy only. The mathematics is that of `rnn` and `gated`, derived there; this is about its order of work:
 
-- What does not wait for the state is taken for all T steps at once: the product with the inputs going forward, every weight
+- What does not wait for the state is taken for all T steps at once: the product with the inputs going forward, every
+weight
   gradient coming back. Left in the loop are the product with the state and the activations.
 - A bias is the weight of a constant input: inputs are kept with a column of ones, so the input product adds it, and the
   product that makes the weight gradient sums it.
-- Each gate is a block of its own, (gates, ..., B, H), so that passes over a gate are contiguous. One batched product serves all
+- Each gate is a block of its own, (gates, ..., B, H), so that passes over a gate are contiguous. One batched product
+serves all
   gates, and its small blocks suit the small-matrix kernels of BLAS better than one wide product.
 - sigmoid(a) = 1/2 + 1/2 tanh(a/2): with the half put into a copy of the weights, one tanh serves all gates.
 - The recurrent weight is copied transposed once per pass, for its T products read it row by row.
+- Buffers start on a cache line: a 64-byte vector register is then loaded from one line and not from two.
 - Nothing is allocated after the constructor: all views of all steps are made there, every call writes into a buffer.
 """
 
+import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-__all__ = ["GRU", "LSTM", "Layer", "TanhRNN"]
+__all__ = ["GRU", "LSTM", "Layer", "TanhRNN", "aligned"]
 
 Arrays = Sequence[np.ndarray]
 
 # The loops below call these thousands of times a second; a module attribute spares the lookup in NumPy.
 add, matmul, multiply, subtract, tanh = np.add, np.matmul, np.multiply, np.subtract, np.tanh
+add_reduce: Any = np.add.reduce  # NumPy's stubs refuse `out`
+
+
+CACHE_LINE = 64  # bytes
+
+
+def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return a zeroed array whose first byte starts a cache line; NumPy's own large arrays begin 16 bytes after one."""
+    size = math.prod(shape) * dtype.itemsize
+    raw = np.zeros(size + CACHE_LINE, np.uint8)
+    start = -raw.ctypes.data % CACHE_LINE
+    return raw[start : start + size].view(dtype).reshape(shape)
 
 
 class Layer:
     """One recurrent layer for a fixed T and B, from a zero state; its subclasses add the loop over time.
 
-    parameters, gradients: `weight_ih: (gates H, D)`, `weight_hh: (gates H, H)`, `bias_ih`, `bias_hh: (gates H,)`, PyTorch's
-        layout. The first are read at each pass, the second overwritten by each backward pass.
-    input_gradient: whether `backward` returns dL/dx; the lowest layer is spared that product.
+    parameters, gradients: `weight_ih: (gates H, D)`, `weight_hh: (gates H, H)`, `bias_ih`, `bias_hh: (gates H,)`,
+        PyTorch's layout. The first are read at each pass, the second overwritten by each backward pass.
+    input_gradient: whether `backward` returns dL/dx, or nothing, (0, D): the lowest layer is spared that product.
     """
 
     gates: ClassVar[int]
@@ -42,19 +58,20 @@ class Layer:
         self.gradients = gradients
         G, H, D, dtype = self.gates, self.weight_hh.shape[1], self.weight_ih.shape[1], self.weight_hh.dtype
         self.T, self.B, self.H, self.D, self.dtype = T, B, H, D, dtype
-        self.x = self.empty(T * B, D + 1)
+        self.x = self.zeros(T * B, D + 1)
         self.x[:, D] = 1
-        self.h = np.zeros((T + 1, B, H), dtype)
-        self.projected = self.empty(G, T, B, H)
-        self.input_weight, self.state_weight = self.empty(G, D + 1, H), self.empty(G, H, H)
-        self.input_weight_gradient = self.empty(H, D + 1)
-        self.dx = self.empty(T * B, D) if input_gradient else None
-        self.dx_part = self.empty(T * B, D) if input_gradient else None
+        self.h = self.zeros(T + 1, B, H)
+        self.projected = self.zeros(G, T, B, H)
+        self.input_weight, self.state_weight = self.zeros(G, D + 1, H), self.zeros(G, H, H)
+        self.input_weight_gradient = self.zeros(H, D + 1)
+        self.spread = np.array(self.scale, dtype).reshape(G, 1, 1)
+        rows = T * B if input_gradient else 0
+        self.dx, self.dx_share = self.zeros(rows, D), self.zeros(rows, D)
         self.state_weight_blocks = self.weight_hh.reshape(G, H, H)  # row blocks: a view
 
-    def empty(self, *shape: int) -> np.ndarray:
-        """Return an uninitialised buffer of this layer's dtype."""
-        return np.empty(shape, self.dtype)
+    def zeros(self, *shape: int) -> np.ndarray:
+        """Return a buffer of this layer's dtype."""
+        return aligned(shape, self.dtype)
 
     def blocks(self, array: np.ndarray) -> np.ndarray:
         """View a parameter or gradient as (gates, H, ...)."""
@@ -74,23 +91,23 @@ class Layer:
 
     def load_weights(self) -> None:
         """Copy the weights transposed, scaled, and with the biases as one more row."""
-        weights = zip(self.blocks(self.weight_ih), self.blocks(self.weight_hh), self.scale, strict=True)
-        for k, (from_input, from_state, scale) in enumerate(weights):
-            multiply(from_input.T, scale, self.input_weight[k, : self.D])
-            multiply(from_state.T, scale, self.state_weight[k])
-        biases = zip(self.blocks(self.bias_ih), self.input_bias(), self.scale, strict=True)
-        for k, (of_input, of_state, scale) in enumerate(biases):
-            multiply(of_input + of_state, scale, self.input_weight[k, self.D])
+        multiply(self.blocks(self.weight_ih).transpose(0, 2, 1), self.spread, self.input_weight[:, :-1])
+        multiply(self.blocks(self.weight_hh).transpose(0, 2, 1), self.spread, self.state_weight)
+        multiply(self.blocks(self.bias_ih) + self.input_bias(), self.spread[:, 0], self.input_weight[:, -1])
 
     def input_bias(self) -> np.ndarray:
-        """Return the part of bias_hh, (gates, H), that is added at once with bias_ih: all of it where no gate is between."""
+        """Return the part of bias_hh, (gates, H), that is added with bias_ih: all of it where no gate is between."""
         return self.blocks(self.bias_hh)
 
     def run(self) -> None:
         """Step through time: fill `h[1:]` from `projected`."""
         raise NotImplementedError
 
-    def collect(self, of_input: Arrays, of_state: Arrays) -> np.ndarray | None:
+    def backward(self, d_states: np.ndarray) -> np.ndarray:
+        """Backpropagate d_states: (T, B, H); fill the gradients; return dL/dx: (T B, D) if asked for."""
+        raise NotImplementedError
+
+    def collect(self, of_input: Arrays | np.ndarray, of_state: Arrays | np.ndarray) -> np.ndarray:
         """Turn the gradients at the gates' arguments, (T, B, H) each, into those of the parameters; return dL/dx.
 
         of_input: at the product with the input.  of_state: at the product with the state; they differ in the GRU only.
@@ -103,10 +120,9 @@ class Layer:
             d_ih[k], db_ih[k] = self.input_weight_gradient[:, : self.D], self.input_weight_gradient[:, self.D]
             db_hh[k] = db_ih[k]
             np.dot(self.flat(of_state[k]).T, h_prev, d_hh[k])
-            if self.dx is not None:
-                np.dot(d_input, self.blocks(self.weight_ih)[k], self.dx_part if k else self.dx)
-                if k:
-                    add(self.dx, self.dx_part, self.dx)
+            if len(self.dx):
+                np.dot(d_input, self.blocks(self.weight_ih)[k], self.dx_share)
+                add(self.dx, self.dx_share, self.dx) if k else np.copyto(self.dx, self.dx_share)
         return self.dx
 
 
@@ -117,7 +133,7 @@ class TanhRNN(Layer):
 
     def __init__(self, parameters: Arrays, gradients: Arrays, T: int, B: int, input_gradient: bool) -> None:
         super().__init__(parameters, gradients, T, B, input_gradient)
-        self.product, self.d_argument = self.empty(B, self.H), self.empty(T, B, self.H)
+        self.product, self.d_argument = self.zeros(B, self.H), self.zeros(T, B, self.H)
         projected = self.projected[0]
         self.slope = projected  # 1 - h^2 may overwrite the projected inputs, which are used up by then
         self.forward_steps = [(self.h[t].dot, projected[t], self.h[t + 1]) for t in range(T)]
@@ -133,7 +149,7 @@ class TanhRNN(Layer):
             add(product, projected, h_next)
             tanh(h_next, h_next)
 
-    def backward(self, d_states: np.ndarray) -> np.ndarray | None:
+    def backward(self, d_states: np.ndarray) -> np.ndarray:
         """Per step: product, sum, slope.  d_states: (T, B, H).  Returns dL/dx: (T B, D) if asked for."""
         weight, product = self.weight_hh, self.product
         multiply(self.h[1:], self.h[1:], self.slope)
@@ -154,14 +170,13 @@ class LSTM(Layer):
     def __init__(self, parameters: Arrays, gradients: Arrays, T: int, B: int, input_gradient: bool) -> None:
         super().__init__(parameters, gradients, T, B, input_gradient)
         H = self.H
-        self.gate, self.tanh_c = self.empty(T, 4, B, H), self.empty(T, B, H)
-        self.c = np.zeros((T + 1, B, H), self.dtype)
+        self.gate, self.tanh_c = self.zeros(T, 4, B, H), self.zeros(T, B, H)
+        self.c = self.zeros(T + 1, B, H)
         self.d_argument = self.projected  # used up by the time gradients are made
-        self.product, self.slope, self.partner = self.empty(4, B, H), self.empty(4, B, H), self.empty(4, B, H)
-        self.dh, self.dc, self.part = self.empty(B, H), self.empty(B, H), self.empty(B, H)
-        self.spread = np.array(self.scale, self.dtype).reshape(4, 1, 1)
+        self.product, self.slope, self.partner = self.zeros(4, B, H), self.zeros(4, B, H), self.zeros(4, B, H)
+        self.dh, self.dc, self.part = self.zeros(B, H), self.zeros(B, H), self.zeros(B, H)
         self.shift = np.array([0.5, 0.5, 0.0, 0.5], self.dtype).reshape(4, 1, 1)
-        self.steps = [
+        self.steps: list[Any] = [
             (t, self.h[t], self.c[t], self.projected[:, t], gate, *gate, self.c[t + 1], self.tanh_c[t], self.h[t + 1])
             for t, gate in enumerate(self.gate)
         ]
@@ -181,7 +196,7 @@ class LSTM(Layer):
             tanh(c_next, tanh_c)
             multiply(o, tanh_c, h_next)
 
-    def backward(self, d_states: np.ndarray) -> np.ndarray | None:
+    def backward(self, d_states: np.ndarray) -> np.ndarray:
         """Carry dh and dc back through time.  d_states: (T, B, H).  Returns dL/dx: (T B, D) if asked for."""
         product, slope, partner, dh, dc, part = self.product, self.slope, self.partner, self.dh, self.dc, self.part
         slope_g, (by_i, by_f, by_g, by_o) = slope[2], partner
@@ -205,7 +220,7 @@ class LSTM(Layer):
             multiply(partner, slope, d_argument)
             multiply(dc, f, dc)
             matmul(d_argument, self.state_weight_blocks, product)
-            add.reduce(product, 0, None, dh)
+            add_reduce(product, 0, None, dh)
         return self.collect(self.d_argument, self.d_argument)
 
 
@@ -217,11 +232,11 @@ class GRU(Layer):
     def __init__(self, parameters: Arrays, gradients: Arrays, T: int, B: int, input_gradient: bool) -> None:
         super().__init__(parameters, gradients, T, B, input_gradient)
         H = self.H
-        self.gate, self.from_state, self.h_minus_n = self.empty(T, 3, B, H), self.empty(T, B, H), self.empty(T, B, H)
-        self.d_argument = self.empty(4, T, B, H)  # r, z, n as the state's product sees it, n as the input's does
-        self.product, self.slope = self.empty(3, B, H), self.empty(2, B, H)
-        self.dh, self.direct, self.part = self.empty(B, H), self.empty(B, H), self.empty(B, H)
-        self.steps = [
+        self.gate, self.from_state, self.h_minus_n = self.zeros(T, 3, B, H), self.zeros(T, B, H), self.zeros(T, B, H)
+        self.d_argument = self.zeros(4, T, B, H)  # r, z, n as the state's product sees it, n as the input's does
+        self.product, self.slope = self.zeros(3, B, H), self.zeros(2, B, H)
+        self.dh, self.direct, self.part = self.zeros(B, H), self.zeros(B, H), self.zeros(B, H)
+        self.steps: list[Any] = [
             (t, self.h[t], self.projected[:2, t], self.projected[2, t], gate[:2], *gate, self.from_state[t])
             + (self.h_minus_n[t], self.h[t + 1], self.d_argument[:3, t], *self.d_argument[:, t])
             for t, gate in enumerate(self.gate)
@@ -251,7 +266,7 @@ class GRU(Layer):
             multiply(z, h_minus_n, h_next)
             add(h_next, n, h_next)
 
-    def backward(self, d_states: np.ndarray) -> np.ndarray | None:
+    def backward(self, d_states: np.ndarray) -> np.ndarray:
         """Carry dh back through time.  d_states: (T, B, H).  Returns dL/dx: (T B, D) if asked for."""
         product, slope, dh, direct, part = self.product, self.slope, self.dh, self.direct, self.part
         slope_r, slope_z = slope
@@ -273,7 +288,7 @@ class GRU(Layer):
             multiply(part, slope_r, d_r)
             multiply(d_n, r, d_hn)
             matmul(d_argument, self.state_weight_blocks, product)
-            add.reduce(product, 0, None, dh)
+            add_reduce(product, 0, None, dh)
             add(dh, direct, dh)
         d_r, d_z, d_hn, d_n = self.d_argument
         dx = self.collect([d_r, d_z, d_n], [d_r, d_z, d_hn])
