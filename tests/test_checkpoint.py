@@ -97,6 +97,22 @@ def test_tied_weights_are_written_under_both_names(tmp_path):
     assert not np.shares_memory(*found.values())
 
 
+def test_names_that_another_program_dropped_for_being_tied_come_back():
+    from safetensors.numpy import save  # as safetensors.torch.save_model does: {dropped: kept} in the metadata
+
+    data = save({"encoder": np.arange(3.0), "pt": np.zeros(1)}, {"format": "pt", "decoder": "encoder", "note": "none"})
+    arrays = checkpoint.unpack(data).arrays
+    assert sorted(arrays) == ["decoder", "encoder", "pt"]
+    assert arrays["decoder"] is arrays["encoder"]
+
+
+def test_a_header_too_large_to_be_read_again_is_not_written(monkeypatch):
+    monkeypatch.setattr(checkpoint, "_LARGEST_HEADER", 1000)
+    with pytest.raises(CheckpointError, match=r"save: expected names and metadata below 1,000 bytes, got 1,\d\d\d"):
+        checkpoint.pack({}, metadata={"note": "x" * 1000})
+    checkpoint.pack({}, metadata={"note": "x" * 500})
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

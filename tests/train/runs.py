@@ -129,12 +129,22 @@ def everything(trainer):
     return arrays, moments, draws, trainer.optimizer.param_groups[0]["lr"], trainer.feed.state_dict()
 
 
+class Announcing(Quiet):
+    """Says, besides what must be said, that the first step is done."""
+
+    announced = False
+
+    def step(self, progress):
+        if not self.announced:
+            self.say("training")
+        self.announced = True
+
+
 def main(folder, kind, steps):
-    """Start the run in the folder, or take it up, and train; says when it begins. Most of its time goes into saving."""
-    trainer = build(folder, kind, save_every=1)
+    """Start the run in the folder, or take it up, and train. Most of its time goes into saving."""
+    trainer = build(folder, kind, save_every=1, report=Announcing(sys.stdout))
     if os.path.exists(os.path.join(folder, LAST)):
         trainer.resume()
-    print("training", flush=True)
     outcome = trainer.fit(steps=int(steps))
     print(outcome.ended.value, outcome.step, flush=True)
 

@@ -203,9 +203,33 @@ def test_metrics(tmp_path):
     assert lines[0]["gradient_norm"] is None
     # The first step sees a = 0: mean(4, 16) = 10; the second a = 0.1 and (0.1 * 3 - 6)^2.
     assert lines[0]["loss"] == pytest.approx((10 + 5.7**2) / 2)
-    assert lines[0]["seconds"] <= lines[2]["seconds"]
+    assert 0 < lines[0]["seconds"] <= lines[2]["seconds"] < 60
+    assert lines[0]["steps_per_second"] > 1
     for text in (tmp_path / METRICS).read_text().splitlines():
         json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def test_by_default_a_run_is_saved_at_the_end_of_every_epoch(tmp_path):
+    found = []
+
+    def looking(model, batch, state):
+        tally = checkpoint.load(tmp_path / LAST).description["run"]["tally"]
+        found.append((tally["step"], tally["epoch"]))
+        return squared(model, batch, state)
+
+    trainer = line(folder=tmp_path, rate=0.01)
+    trainer.objective = looking
+    trainer.fit(epochs=3)
+    assert found == [(0, 0), (0, 0), (2, 1), (2, 1), (4, 2), (4, 2)]
+
+
+def test_lines_of_a_run():
+    said = io.StringIO()
+    line(report=Lines(said), log_every=2, evaluate=lambda model: 1.0, rate=0.01).fit(steps=4)
+    first, second, third = said.getvalue().splitlines()
+    assert first.startswith("step 2/4, epoch 0: loss 21.2450, lr 0.01, ")
+    assert second == "step 2: validation loss 1.0000, the best so far"
+    assert third.startswith("step 4/4, epoch 1: loss ")
 
 
 def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):

@@ -1,10 +1,11 @@
 """Training: one loop for all models, its reports, and its figures."""
 
 from tinygrad_rnn.train.evaluation import Objective, mean_loss
+from tinygrad_rnn.train.folder import BEST, LAST, METRICS
 from tinygrad_rnn.train.interruption import Interruption
 from tinygrad_rnn.train.metrics import read as read_metrics
 from tinygrad_rnn.train.reports import Bar, Lines, Progress, Quiet, Report, suited
-from tinygrad_rnn.train.trainer import BEST, LAST, METRICS, Ended, Outcome, Trainer
+from tinygrad_rnn.train.trainer import Ended, Outcome, Trainer
 
 __all__ = [
     "BEST",

@@ -1,13 +1,12 @@
 """One training loop for every model: it evaluates, clips, saves, stops, and goes on bit for bit where it stopped.
 
-Imports what lies beside it, `checkpoint`, `trees`, `generators` and clipping. What a run is made of, all of it saved:
+Imports what lies beside it, `generators` and clipping. What a run is made of, all of it saved:
 the weights, the optimiser, the schedulers, the carried state, the place in the data, every generator, the counters.
 """
 
-import json
 import math
-import os
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -15,23 +14,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_rnn import checkpoint
 from tinygrad_rnn.errors import AnomalyError, CheckpointError, explain
-from tinygrad_rnn.files import Path, advice, remove_leftovers
+from tinygrad_rnn.files import Path
 from tinygrad_rnn.generators import default_generator
 from tinygrad_rnn.nn.utils import clip_grad_norm_
 from tinygrad_rnn.tensor import Tensor
-from tinygrad_rnn.train import metrics
 from tinygrad_rnn.train.evaluation import Objective, apply_objective, detached, mean_loss
 from tinygrad_rnn.train.feed import Feed, restorer, states
+from tinygrad_rnn.train.folder import LAST, RunFolder
 from tinygrad_rnn.train.interruption import Interruption
 from tinygrad_rnn.train.reports import Progress, Report, suited
-from tinygrad_rnn.trees import gather, plant
 
-__all__ = ["BEST", "LAST", "METRICS", "Ended", "Outcome", "Trainer"]
-
-LAST, BEST, METRICS = "last.safetensors", "best.safetensors", "metrics.jsonl"
-_RUN = "run"  # what the names of all arrays in LAST begin with that are no weights
+__all__ = ["Ended", "Outcome", "Trainer"]
 
 
 class Ended(Enum):
@@ -74,11 +68,13 @@ class Trainer:
     folder: where last.safetensors (the whole run), best.safetensors (the weights of the lowest validation loss) and
         metrics.jsonl go; it is made if need be. None saves nothing.
     clip: the largest total norm of the gradients; None leaves them alone.
+    closure: let the optimiser evaluate the loss as often as it likes within a step, as LBFGS must.
     step_scheduler, epoch_scheduler, plateau_scheduler: stepped after every step, after every epoch, and with the loss
         of every evaluation.
     evaluate_every, save_every, log_every: in steps; None for once an epoch (log_every: a line of metrics).
     patience: stop after so many evaluations without a new lowest loss.
-    generators: all that is drawn from in training, besides the default one, so that a resumed run draws the same.
+    generators: all that is drawn from in training, so that a resumed run draws the same; the default one, and those
+        that batches and validation show as `generator`, need not be named.
     description: of the model, whatever JSON can hold; saved, and compared when a run is resumed.
     report: what a person sees; by default a bar on a terminal and lines elsewhere.
     resume_hint: a sentence that tells how to go on, for the message after an interruption.
@@ -97,6 +93,7 @@ class Trainer:
         evaluate: Callable[[Any], float] | None = None,
         folder: Path | None = None,
         clip: float | None = None,
+        closure: bool = False,
         step_scheduler: Any = None,
         epoch_scheduler: Any = None,
         plateau_scheduler: Any = None,
@@ -119,20 +116,24 @@ class Trainer:
         if clip is not None and not clip > 0:
             raise ValueError(explain("Trainer, clip", expected="a positive norm, or None", got=str(clip)))
         self.model, self.optimizer, self.objective = model, optimizer, objective
-        self.generators = [default_generator, *generators]
+        drawn_from = [getattr(source, "generator", None) for source in (batches, validation)]
+        found = [source for source in drawn_from if isinstance(source, np.random.Generator)]
+        every = {id(generator): generator for generator in (default_generator, *generators, *found)}
+        self.generators = list(every.values())
         self.feed = Feed(batches, self.generators)
         if validation is not None:
             evaluate = lambda model: mean_loss(model, objective, validation)
         self.evaluate, self.patience = evaluate, patience
         self.evaluate_every, self.save_every, self.log_every = evaluate_every, save_every, log_every
         self.schedulers = {"step": step_scheduler, "epoch": epoch_scheduler, "plateau": plateau_scheduler}
-        self.clip, self.description = clip, description
-        self.folder = None if folder is None else os.fspath(folder)
+        self.clip, self.closure = clip, closure
+        self.folder = None if folder is None else RunFolder(folder, description)
         self.report = suited() if report is None else report
         self.resume_hint, self.overwrite = resume_hint, overwrite
         self._tally = _Tally()
         self._carried: Any = None
         self._saved: tuple[int, int] | None = None  # step and epoch of the last save or resumption
+        self._resumed_at: int | None = None
         self._total: int | None = None
         self._began = 0.0
         self._line_began = 0.0, 0  # time and step
@@ -146,22 +147,24 @@ class Trainer:
         """
         if steps is None and epochs is None:
             raise ValueError(explain("fit", expected="steps or epochs", got="neither", do="Say fit(steps=1000)."))
-        self._claim_folder()
-        self._total = self._steps_in_all(steps, epochs)
-        self._began = time.monotonic() - self._tally.seconds
-        self._line_began = time.monotonic(), self._tally.step
-        self.model.train()
-        self.report.begin(self._tally.step, self._total)
-        try:
-            with Interruption() as interruption:
+        at = self._tally
+        with Interruption() as interruption:
+            if self.folder is not None and self._saved is None:
+                # What cannot be saved shall fail now, and a kill at any time find something to resume.
+                self.folder.claim(overwrite=self.overwrite)
+                self.save()
+            self._total = self._steps_in_all(steps, epochs)
+            self._began, self._line_began = time.monotonic() - at.seconds, (time.monotonic(), at.step)
+            self.model.train()
+            self.report.begin(at.step, self._total)
+            try:
                 ended = self._loop(steps, epochs, interruption)
-                if self._saved != (self._tally.step, self._tally.epoch):
+                if self._saved != (at.step, at.epoch):
                     self.save()
-            self._tell(ended, interruption.cause)
-        finally:
-            self.report.end()
-        best = self._tally.best
-        return Outcome(ended, self._tally.step, self._tally.epoch, best if math.isfinite(best) else math.nan)
+                self._tell(ended, interruption.cause)
+            finally:
+                self.report.end()
+        return Outcome(ended, at.step, at.epoch, at.best if math.isfinite(at.best) else math.nan)
 
     def save(self) -> None:
         """Write last.safetensors, from which `resume` goes on; nothing without a folder. Raises CheckpointError."""
@@ -175,9 +178,7 @@ class Trainer:
             "generators": states(self.generators),
             "feed": self.feed.state_dict(),
         }
-        outline, arrays = gather(run, root=_RUN)
-        description = {"model": self.description, "run": outline}
-        checkpoint.save(self._path(LAST), arrays | dict(self.model.state_dict()), description=description)
+        self.folder.save_last(self.model.state_dict(), run)
         self._saved = self._tally.step, self._tally.epoch
 
     def resume(self) -> None:
@@ -186,34 +187,26 @@ class Trainer:
         Raises MissingCheckpointError if there is none, CheckpointError or StateDictError if it is of another model, and
         DataError if it was trained on other data.
         """
-        path = self._path(LAST)
-        found = checkpoint.load(path)
-        held = found.description if isinstance(found.description, dict) else {}
-        if "run" not in held:
-            do = "Only files written by Trainer.save can be resumed."
-            raise CheckpointError(explain(path, expected="a training run", got="weights without one", do=do))
-        if _json(held.get("model")) != _json(self.description):
-            do = "Resume with the configuration that the run began with, or choose another folder."
-            expected, got = f"the model {_json(self.description):.200}", f"{_json(held.get('model')):.200}"
-            raise CheckpointError(explain(path, expected=expected, got=got, do=do))
-        run = plant(held["run"], found.arrays, tensor=Tensor)
-        missing = {name for name, s in self.schedulers.items() if s is not None} ^ set(run["schedulers"])
-        if missing:
+        if self.folder is None:
+            do = "Pass folder=... to save and resume."
+            raise ValueError(explain("Trainer", expected="a folder", got="none", do=do))
+        where = self.folder.of(LAST)
+        weights, run = self.folder.load_last()
+        differing = {name for name, s in self.schedulers.items() if s is not None} ^ set(run["schedulers"])
+        if differing:
             do = "Pass the schedulers that the run began with."
-            got = f"a difference in the {', '.join(sorted(missing))} scheduler"
-            raise CheckpointError(explain(path, expected="the same schedulers", got=got, do=do))
-        restore_generators = restorer(self.generators, run["generators"], path)
+            got = f"a difference in the {', '.join(sorted(differing))} scheduler"
+            raise CheckpointError(explain(where, expected="the same schedulers", got=got, do=do))
+        restore_generators = restorer(self.generators, run["generators"], where)
         self.feed.load_state_dict(run["feed"])
-        weights = {name: Tensor(a) for name, a in found.arrays.items() if not name.startswith(_RUN + "/")}
         self.model.load_state_dict(weights)
         self.optimizer.load_state_dict(run["optimizer"])
         for name, state in run["schedulers"].items():
             self.schedulers[name].load_state_dict(state)
         self._tally, self._carried = _Tally(**run["tally"]), run["carried"]
         restore_generators()
-        metrics.rewind(self._path(METRICS), self._tally.step)
-        for name in (LAST, BEST, METRICS):
-            remove_leftovers(self._path(name))
+        self.folder.rewind(self._tally.step)
+        self._resumed_at = self._tally.step
         self._saved = self._tally.step, self._tally.epoch
 
     def _loop(self, steps: int | None, epochs: int | None, interruption: Interruption) -> Ended:
@@ -240,16 +233,20 @@ class Trainer:
 
     def _train_on(self, batch: Any) -> None:
         at = self._tally
-        self.optimizer.zero_grad()
-        loss, carried = apply_objective(self.objective, self.model, batch, self._carried)
-        value = float(loss.item())
-        if not math.isfinite(value):
-            do = "Lower the learning rate or clip gradients (clip=1.0); detect_anomaly() names the op it comes from."
-            raise AnomalyError(explain(f"training step {at.step + 1}", expected="a finite loss", got=str(value), do=do))
-        loss.backward()
-        if self.clip is not None:
-            at.norms.append(float(clip_grad_norm_(self.model.parameters(), self.clip)))
-        self.optimizer.step()
+        if self.closure:
+            carried = None
+
+            def closure() -> Tensor:
+                nonlocal carried
+                loss, carried = self._differentiate(batch)
+                return loss
+
+            # The loss reported is the one before the step; the state carried on is that of the last try.
+            value = float(self.optimizer.step(closure))
+        else:
+            loss, carried = self._differentiate(batch)
+            value = float(loss.item())
+            self.optimizer.step()
         if self.schedulers["step"] is not None:
             self.schedulers["step"].step()
         self._carried = detached(carried)
@@ -261,17 +258,40 @@ class Trainer:
         if self._due(self.log_every):
             self._log(progress)
 
+    def _differentiate(self, batch: Any) -> tuple[Tensor, Any]:
+        """Loss and state of a batch, and fresh gradients, clipped, in the parameters."""
+        self.optimizer.zero_grad()
+        loss, carried = apply_objective(self.objective, self.model, batch, self._carried)
+        value = float(loss.item())
+        if not math.isfinite(value):
+            where = f"training step {self._tally.step + 1}"
+            do = "Lower the learning rate or clip gradients (clip=1.0); detect_anomaly() names the op it comes from."
+            raise AnomalyError(explain(where, expected="a finite loss", got=str(value), do=do))
+        loss.backward()
+        if self.clip is not None:
+            self._tally.norms.append(float(clip_grad_norm_(self.model.parameters(), self.clip)))
+        return loss, carried
+
     def _end_epoch(self) -> None:
         self._tally.epoch += 1
         self._carried = None
         if self.schedulers["epoch"] is not None:
-            self.schedulers["epoch"].step()
+            self._step_epoch_scheduler()
         if self.log_every is None and self._tally.losses:
             self._log(self._progress())
         if self.evaluate_every is None:
             self._evaluate()
         if self.save_every is None:
             self.save()
+
+    def _step_epoch_scheduler(self) -> None:
+        if self._tally.step != self._resumed_at:
+            self.schedulers["epoch"].step()
+            return
+        # Resumed at the very end of an epoch: schedulers, as PyTorch's, look for a step of the optimiser and see none.
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler\.step\(\)` before")
+            self.schedulers["epoch"].step()
 
     def _evaluate(self) -> None:
         if self.evaluate is None:
@@ -282,8 +302,7 @@ class Trainer:
         if best:
             at.best, at.evaluations_since_best = loss, 0
             if self.folder is not None:
-                description = {"model": self.description, "step": at.step, "validation_loss": loss}
-                checkpoint.save(self._path(BEST), dict(self.model.state_dict()), description=description)
+                self.folder.save_best(self.model.state_dict(), step=at.step, validation_loss=loss)
         else:
             at.evaluations_since_best += 1
         if self.schedulers["plateau"] is not None:
@@ -309,7 +328,7 @@ class Trainer:
 
     def _note(self, figures: dict[str, Any]) -> None:
         if self.folder is not None:
-            metrics.append(self._path(METRICS), figures)
+            self.folder.note(figures)
 
     def _due(self, every: int | None) -> bool:
         return every is not None and self._tally.step % every == 0
@@ -325,31 +344,6 @@ class Trainer:
         ]
         return min(ends, default=None)
 
-    def _claim_folder(self) -> None:
-        """Begin a run in the folder: what cannot be saved shall fail now, and a kill find something to resume."""
-        if self.folder is None or self._saved is not None:
-            return
-        old = [path for path in map(self._path, (LAST, BEST, METRICS)) if os.path.exists(path)]
-        if old and not self.overwrite:
-            do = "Call resume() to go on with it, choose another folder, or pass overwrite=True."
-            got = ", ".join(map(os.path.basename, old))
-            raise CheckpointError(explain(self.folder, expected="no training run", got=got, do=do))
-        try:
-            os.makedirs(self.folder, exist_ok=True)
-            for path in old:
-                os.unlink(path)
-        except OSError as error:
-            got, do = advice(error)
-            raise CheckpointError(explain(self.folder, expected="a folder for the run", got=got, do=do)) from error
-        self.save()
-
-    def _path(self, name: str) -> str:
-        if self.folder is None:
-            raise ValueError(
-                explain("Trainer", expected="a folder", got="none", do="Pass folder=... to save and resume.")
-            )
-        return os.path.join(self.folder, name)
-
     def _tell(self, ended: Ended, cause: str | None) -> None:
         at = self._tally
         if ended is Ended.STOPPED_EARLY:
@@ -359,11 +353,6 @@ class Trainer:
             self.report.say(f"{text} The best was {at.best:.4f}.")
         elif ended is Ended.INTERRUPTED and self.folder is None:
             self.report.say(f"Interrupted by {cause} after step {at.step:,}. Nothing was saved: no folder was given.")
-        elif ended is Ended.INTERRUPTED:
-            saved = f"Saved to {self._path(LAST)}. {self.resume_hint}"
+        elif ended is Ended.INTERRUPTED and self.folder is not None:
+            saved = f"Saved to {self.folder.of(LAST)}. {self.resume_hint}"
             self.report.say(f"Interrupted by {cause} after step {at.step:,}. {saved}")
-
-
-def _json(description: Any) -> str:
-    """The description as a checkpoint gives it back: lists for tuples, strings for keys."""
-    return json.dumps(json.loads(json.dumps(description)), sort_keys=True)
