@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # A module imports strictly lower floors only, and this is the house from the ground up. "" is tinygrad_rnn itself: its
 # names are for the world above.
 FLOORS = [
-    ["errors", "files", "trees", "lazy", "generators"],
-    ["primitive", "state", "dtypes", "checkpoint", "data", "manual"],
+    ["errors", "files", "lazy", "generators"],
+    ["primitive", "state", "dtypes", "checkpoint", "trees", "data", "manual"],
     ["ops", "graph"],
     ["complaints", "printing"],
     ["backward", "protocols"],
@@ -36,8 +36,11 @@ FLOORS = [
 # Inside a folder a file imports only those listed before it. Folders not listed here must merely be free of cycles.
 ORDER = {
     "nn": ["init", "module", "functional", "layers", "recurrent", "losses", "utils"],
-    "compiler": ["program", "trace", "passes", "batching", "planning", "replay"],
-    "compare": ["differences", "numeric", "agreement", "doctor"],
+    "compiler": [
+        "program", "kinds", "chains", "builder", "cleaning", "sums", "address", "stacking", "batching", "weights",
+        "layout", "kernels", "planning", "replay", "signature", "trace", "passes", "checking", "compiled", "step",
+    ],
+    "compare": ["differences", "numeric", "report", "anatomy", "agreement", "doctor"],
     "viz": ["model", "layout", "svg", "dot", "text", "html", "record", "drawing"],
 }
 

@@ -1,0 +1,223 @@
+"""`compile`: the public face. One program per signature, guards on what the function closes over, and the node behind its results.
+
+The result of a compiled call is recorded as one node whose rule replays the backward part, so `backward()`, `grad`, hooks on leaves
+and optimisers meet nothing unusual.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import GraphError
+from ..graph import Node
+from ..primitive import Primitive
+from ..state import current
+from ..tensor import Tensor, make
+from .checking import compare
+from .passes import Line, optimise
+from .program import INPUT, Program, show
+from .replay import Pool, Run
+from .signature import Guards, fill, flatten, settings
+from .trace import Recording, record
+
+MOST_PROGRAMS = 64
+
+
+class Bundle:
+    """The cotangents of several results on their way to the call that made them; it adds up as one cotangent does."""
+
+    __slots__ = ("dtype", "parts", "shape")
+
+    def __init__(self, parts: dict[int, Any], node: Node) -> None:
+        self.parts = parts
+        self.shape = node.shape
+        self.dtype = node.dtype
+
+    def __add__(self, other: Bundle) -> Bundle:
+        merged = dict(self.parts)
+        for i, g in other.parts.items():
+            merged[i] = merged[i] + g if i in merged else g
+        made = Bundle.__new__(Bundle)
+        made.parts, made.shape, made.dtype = merged, self.shape, self.dtype
+        return made
+
+
+class Call:
+    """What the node of a compiled call remembers: the run whose buffers hold its residuals, and the ticket of the call."""
+
+    __slots__ = ("count", "name", "run", "ticket", "which")
+
+    def __init__(self, run: Run, ticket: int, count: int, which: Sequence[int], name: str) -> None:
+        self.run, self.ticket, self.count, self.which, self.name = run, ticket, count, which, name
+
+    def __repr__(self) -> str:
+        return f"<call of {self.name}>"
+
+
+def _pull_back(g: Any, y: Any, *xs: Any, call: Call) -> list[Any]:
+    """The gradients of everything that a compiled call was made from."""
+    cotangents: list[Any] = [None] * call.count
+    parts = g.parts if isinstance(g, Bundle) else {call.which[0]: g}
+    for i, part in parts.items():
+        if isinstance(part, Tensor):
+            raise GraphError(
+                f"backward(create_graph=True) through the compiled function {call.name}: gradients of gradients are not compiled. "
+                f"Call the uncompiled function ({call.name}.function) for them, or compile a function that contains the first "
+                f"gradient (autograd.grad(..., create_graph=True))."
+            )
+        cotangents[i] = part
+    gradients = call.run.backward(cotangents, call.ticket)
+    return [None if a is None else a.copy() for a in gradients]
+
+
+def _no_forward(*_: Any, **__: Any) -> Any:
+    raise GraphError("a compiled call cannot be re-evaluated node by node; call the function again.")
+
+
+def _pick(g: Any, y: Any, x: Any, which: int) -> Bundle:
+    return Bundle({which: g}, x)
+
+
+replayed = Primitive("compiled", _no_forward, "replay", joint=_pull_back)
+result = Primitive("result", _no_forward, "replay", vjps=(_pick,))
+
+
+class Entry:
+    """One program of a compiled function: what was recorded, what the passes made of it, and the plans that run it."""
+
+    def __init__(self, recording: Recording, name: str) -> None:
+        self.recording = recording
+        self.name = name
+        self.program, self.report = optimise(recording.program)
+        self.pool = Pool(self.program)
+
+    def call(self, leaves: Sequence[Any]) -> Any:
+        """Replay the forward part on new arrays."""
+        recording = self.recording
+        run = self.pool.idle()
+        buffers = run.forward([x.array if isinstance(x, Tensor) else x for x in leaves])
+        outputs: list[Any] = [
+            leaves[recording.identical[i]] if i in recording.identical else make(np.array(buffer))
+            for i, buffer in enumerate(buffers)
+        ]
+        if recording.live:
+            self._attach(outputs, self.parents(leaves), run)
+        return fill(recording.template, outputs)
+
+    def parents(self, leaves: Sequence[Any]) -> tuple[Node, ...]:
+        """The nodes that the gradients of a call with these leaves go to."""
+        return tuple(leaves[w.value].node if w.role == INPUT else w.value for w in self.program.wanted)
+
+    def _attach(self, outputs: list[Any], parents: tuple[Node, ...], run: Run) -> None:
+        """Give the results the node of this call; several results are told apart by a node each."""
+        state = current()
+        live = self.recording.live
+        if self.recording.missing is not None:
+            raise self.recording.missing
+        params = {"call": Call(run, run.ticket, len(outputs), live, self.name)}
+        if len(live) == 1:
+            tensor = outputs[live[0]]
+            node = tensor.node = Node(replayed, parents, params, (), tensor.array, state, True)
+        else:
+            node = Node(replayed, parents, params, (), np.zeros(()), state, True)
+            for i in live:
+                outputs[i].node = Node(result, (node,), {"which": i}, (), outputs[i].array, state, True)
+        self.pool.own(run, node)
+
+
+class Compiled:
+    """A compiled function: called like the function itself, with the same results.
+
+    function: what was compiled. Every signature (structure, shapes, dtypes and requires_grad of the arrays, values of everything else)
+    is recorded once and replayed afterwards; so is every change of what the function closes over.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.name = getattr(function, "__name__", type(function).__name__)
+        functools.update_wrapper(self, function, updated=())
+        self._guards = Guards(function)
+        self._entries: dict[Any, Entry] = {}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        state = current()
+        if state.tracing or state.everything or state.anomaly:
+            return self.function(*args, **kwargs)  # somebody else is recording, or wants to see every op
+        leaves: list[Any] = []
+        entry = self._entry(args, kwargs, leaves)
+        return entry.call(leaves)
+
+    def _entry(self, args: Any, kwargs: Any, leaves: list[Any]) -> Entry:
+        key: list[Any] = []
+        template = flatten((args, kwargs), leaves, key)
+        signature = (*key, *settings())
+        entry = self._entries.get((signature, self._guards.values()))
+        if entry is None:
+            entry = Entry(record(self.function, template, leaves), self.name)
+            while len(self._entries) >= MOST_PROGRAMS:
+                self._entries.pop(next(iter(self._entries)))
+            self._entries[signature, self._guards.values()] = entry
+        return entry
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """A compiled method: one program cache for each object it is bound to."""
+        if instance is None:
+            return self
+        name = f"_compiled_{self.name}"
+        bound = instance.__dict__.get(name)
+        if bound is None:
+            bound = instance.__dict__[name] = Compiled(self.function.__get__(instance, owner))
+        return bound
+
+    def program(self, *args: Any, **kwargs: Any) -> Program:
+        """The optimised program for these arguments."""
+        return self._entry(args, kwargs, []).program
+
+    def report(self, *args: Any, **kwargs: Any) -> list[Line]:
+        """What each pass left to do, for these arguments."""
+        return self._entry(args, kwargs, []).report
+
+    def explain(self, *args: Any, limit: int = 200, **kwargs: Any) -> str:
+        """What became of the function for these arguments: every pass, the plan, and the program, one line each.
+
+        limit: how many instructions to print.
+        """
+        entry = self._entry(args, kwargs, [])
+        plan = (entry.pool.runs or [entry.pool.idle()])[0].plan
+        lines = [f"{line.name:<24}{line.instructions:>8} instructions{line.nbytes:>14,} bytes" for line in entry.report]
+        lines.append(
+            f"{'plan':<24}{len(plan.forward):>8} calls forward, {len(plan.backward)} backward, {plan.bytes:,} bytes of buffers, "
+            f"{plan.layout.count_copies()} operands copied to lie side by side"
+        )
+        return "\n".join([*lines, "", show(entry.program, limit)])
+
+    def check(self, *args: Any, rtol: float | None = None, atol: float | None = None, **kwargs: Any) -> None:
+        """Compare results and gradients with those of the function itself, on these arguments.
+
+        rtol, atol: tolerances, by default such as reordered sums need. Raises AssertionError with the largest difference. Draws
+        from the default generator are the same on both sides.
+        """
+        leaves: list[Any] = []
+        entry = self._entry(args, kwargs, leaves)
+        compare(
+            lambda: self.function(*args, **kwargs),
+            lambda: self(*args, **kwargs),
+            lambda: entry.parents(leaves),
+            rtol,
+            atol,
+        )
+
+
+def compile(function: Callable[..., Any]) -> Compiled:
+    """Record `function` once per signature and replay it as an expert would have written it; usable as a decorator.
+
+    function: takes and returns Tensors, arrays and static values, in lists, tuples and dicts. Parameters that it closes over are read
+    at every call. Raises GraphError, when called, where a traced value is read (`item()`, `if tensor:`) or an op cannot be replayed.
+
+    Source: Neubig et al. 2017, "On-the-fly Operation Batching in Dynamic Computation Graphs", for the scheduling.
+    """
+    return Compiled(function)

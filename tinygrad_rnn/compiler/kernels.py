@@ -1,0 +1,279 @@
+"""Kernels: each primitive as NumPy calls on fixed arrays, with `out=`, so that a replay allocates nothing.
+
+`bind` gives the calls of one instruction as (function, arguments). A primitive without an entry runs its own array function and the
+result is copied: right for all, and fast enough for what does not stand in a loop.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..ops.index import gather, take
+from .program import Instruction
+
+Call = tuple[Callable[..., Any], tuple[Any, ...]]
+Scratch = Callable[[tuple[int, ...], Any], np.ndarray]
+Array = Any
+
+
+def bind(
+    ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Sequence[bool], scratch: Scratch
+) -> list[Call]:
+    """The calls that compute an instruction.
+
+    args: the arrays (or numbers) of its operands. out: the array to fill. homed: for joins, which operands are in place already.
+    scratch: gives memory that the calls may use while they run.
+    """
+    assert ins.primitive is not None
+    if not out.size:
+        return []
+    if isinstance(ins.primitive.forward, np.ufunc):
+        return [(ins.primitive.forward, (*_typed(ins, args, out), out))]
+    kernel = KERNELS.get(ins.primitive.name)
+    calls = None
+    if kernel is not None and all(isinstance(a, np.ndarray) and a.size for a in args):
+        calls = kernel(ins, args, out, homed, scratch)
+    return [(_Generic(ins), (out, *args))] if calls is None else calls
+
+
+def overwrites(ins: Instruction) -> bool:
+    """Whether an instruction may be written over an operand of its own shape."""
+    return ins.primitive is not None and (isinstance(ins.primitive.forward, np.ufunc) or ins.op in ("sigmoid", "relu"))
+
+
+def _typed(ins: Instruction, args: Sequence[Array], out: np.ndarray) -> list[Array]:
+    """Operands with Python numbers as arrays of the type that the calculation has: they must not widen it, nor be converted anew."""
+    if all(isinstance(a, np.ndarray) for a in args):
+        return list(args)
+    others = [a.dtype for a in args if isinstance(a, np.ndarray)]
+    ufunc = ins.primitive.forward  # type: ignore[union-attr]
+    types = tuple(a.dtype if isinstance(a, np.ndarray) else type(a) for a in args)
+    if others and all(t in (int, float) or isinstance(t, np.dtype) for t in types):
+        resolved = ufunc.resolve_dtypes((*types, None))
+        return [a if isinstance(a, np.ndarray) else np.asarray(a, resolved[i]) for i, a in enumerate(args)]
+    return list(args)
+
+
+class _Generic:
+    """The array function of a primitive, its result copied to where it belongs; it allocates."""
+
+    def __init__(self, ins: Instruction) -> None:
+        assert ins.primitive is not None
+        self.forward = ins.primitive.forward
+        self.params = ins.params
+
+    def __call__(self, out: np.ndarray, *args: Array) -> None:
+        np.copyto(out, self.forward(*args, **self.params))
+
+
+def _matmul(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+    a, b = args
+    if a.ndim == 2 and b.ndim == 2 and out.flags.c_contiguous:
+        return [(a.dot, (b, out))]
+    return [(np.matmul, (a, b, out))]
+
+
+def _sum(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+    x, axis, keep = args[0], ins.params["axis"], ins.params["keepdims"]
+    lead = len(axis)
+    if x.flags.c_contiguous and axis == tuple(range(lead)) and lead < x.ndim and not keep and out.flags.c_contiguous:
+        rows = math.prod(x.shape[:lead])
+        if x.dtype.kind == "f":  # a product with ones runs at the speed of memory
+            return [(np.dot, (_ones(rows, x.dtype), x.reshape(rows, -1), out.reshape(-1)))]
+        return [(np.add.reduce, (x.reshape(rows, -1), 0, None, out.reshape(-1)))]
+    return [(np.add.reduce, (x, axis, None, out, keep))]
+
+
+@functools.lru_cache(maxsize=64)
+def _ones(n: int, dtype: np.dtype) -> np.ndarray:
+    return np.ones(n, dtype)
+
+
+def _reducer(ufunc: np.ufunc) -> Any:
+    def kernel(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+        return [(ufunc.reduce, (args[0], ins.params["axis"], None, out, ins.params["keepdims"]))]
+
+    return kernel
+
+
+def _copy(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+    x = args[0]
+    if ins.op == "reshape":
+        out = out.reshape(x.shape)
+    return [(np.copyto, (out, x, "unsafe"))]
+
+
+def _where(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+    condition, a, b = args
+    if condition.dtype != np.bool_:
+        return [(_Generic(ins), (out, *args))]
+    return [(np.copyto, (out, b)), (np.copyto, (out, a, "same_kind", condition))]
+
+
+def _sigmoid(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+    half = np.asarray(0.5, out.dtype)
+    return [
+        (np.multiply, (args[0], half, out)), (np.tanh, (out, out)), (np.multiply, (out, half, out)), (np.add, (out, half, out))
+    ]  # fmt: skip
+
+
+def _relu(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+    return [(np.maximum, (args[0], np.zeros((), out.dtype), out))]
+
+
+def _clip(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call] | None:
+    low, high = ins.params.get("low"), ins.params.get("high")
+    if out.dtype.kind != "f":
+        return None
+    calls: list[Call] = []
+    x = args[0]
+    for ufunc, bound in ((np.maximum, low), (np.minimum, high)):
+        if bound is not None:
+            calls.append((ufunc, (x, np.asarray(bound, out.dtype), out)))
+            x = out
+    return calls or [(np.copyto, (out, x))]
+
+
+def _join(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Sequence[bool], scratch: Scratch) -> list[Call]:
+    axis, start = ins.params["axis"], 0
+    lead = (slice(None),) * axis
+    calls: list[Call] = []
+    for i, (x, there) in enumerate(zip(args, homed, strict=True)):
+        index: Any = i if ins.op == "stack" else slice(start, start + x.shape[axis])
+        if ins.op == "concatenate":
+            start += x.shape[axis]
+        if not there and x.size:
+            calls.append((np.copyto, (out[(*lead, index)], x)))
+    return calls
+
+
+def _place(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+    calls: list[Call] = [(out.fill, (0,))]
+    for x, index in zip(args, ins.params["indices"], strict=True):
+        part = out[index if isinstance(index, tuple) else (index,)]
+        if not isinstance(part, np.ndarray):  # a single entry: a view of it needs the ellipsis
+            part = out[(*(index if isinstance(index, tuple) else (index,)), ...)]
+        calls.append((np.add, (part, x, part)))
+    return calls
+
+
+def _softmax(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+    x, axis = args[0], ins.params["axis"]
+    small = tuple(1 if i in axis else n for i, n in enumerate(x.shape))
+    top, total = scratch(small, x.dtype), scratch(small, x.dtype)
+    return [
+        (np.maximum.reduce, (x, axis, None, top, True)), (np.subtract, (x, top, out)), (np.exp, (out, out)),
+        (np.add.reduce, (out, axis, None, total, True)), (np.divide, (out, total, out)),
+    ]  # fmt: skip
+
+
+def _log_softmax(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+    x, axis = args[0], ins.params["axis"]
+    small = tuple(1 if i in axis else n for i, n in enumerate(x.shape))
+    top, total, wide = scratch(small, x.dtype), scratch(small, x.dtype), scratch(x.shape, x.dtype)
+    return [
+        (np.maximum.reduce, (x, axis, None, top, True)), (np.subtract, (x, top, out)), (np.exp, (out, wide)),
+        (np.add.reduce, (wide, axis, None, total, True)), (np.log, (total, total)), (np.subtract, (out, total, out)),
+    ]  # fmt: skip
+
+
+class _InRange:
+    """Raise IndexError for indices that NumPy's unbuffered modes would bend into range."""
+
+    def __init__(self, what: str, low: int, high: int, ignore: int | None = None) -> None:
+        self.what, self.low, self.high, self.ignore = what, low, high, ignore
+
+    def __call__(self, index: np.ndarray) -> None:
+        low, high = np.minimum.reduce(index, None), np.maximum.reduce(index, None)
+        if low < self.low or high >= self.high:
+            wrong = index[(index < self.low) | (index >= self.high)]
+            wrong = wrong[wrong != self.ignore] if self.ignore is not None else wrong
+            if wrong.size:
+                raise IndexError(f"{self.what} {wrong.flat[0]} is out of bounds: expected {self.low} to {self.high - 1}.")
+
+
+def _flat_index(target: np.ndarray, classes: int, scratch: Scratch) -> tuple[np.ndarray, Call]:
+    """Positions of (row, target[row]) in a flat array of rows, and the call that works them out."""
+    rows = np.arange(target.size, dtype=np.intp).reshape(target.shape) * classes
+    where = scratch(target.shape, np.intp)
+    return where, (np.add, (rows, target, where))
+
+
+def _cross_entropy(
+    ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch
+) -> list[Call] | None:
+    z, target = args
+    if not z.flags.c_contiguous or target.shape != z.shape[:-1] or not out.flags.c_contiguous:
+        return None
+    classes, ignore = z.shape[-1], ins.params.get("ignore")
+    wide, top, total = scratch(z.shape, z.dtype), scratch(target.shape, z.dtype), scratch(target.shape, z.dtype)
+    where, locate = _flat_index(target, classes, scratch)
+    column = top[..., None]
+    calls: list[Call] = [
+        (_InRange("Target", 0, classes, ignore), (target,)),
+        (np.maximum.reduce, (z, -1, None, column, True)), (np.subtract, (z, column, wide)), (np.exp, (wide, wide)),
+        (np.add.reduce, (wide, -1, None, total)), (np.log, (total, total)), (np.add, (total, top, total)),
+        locate, (z.reshape(-1).take, (where, None, out, "clip")), (np.subtract, (total, out, out)),
+    ]  # fmt: skip
+    if ignore is not None:
+        hidden = scratch(target.shape, np.bool_)
+        calls += [(np.equal, (target, ignore, hidden)), (np.copyto, (out, 0, "unsafe", hidden))]
+    return calls
+
+
+def _one_hot(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call] | None:
+    if not out.flags.c_contiguous:
+        return None
+    target, classes = args[0], ins.params["classes"]
+    where, locate = _flat_index(target, classes, scratch)
+    check = (_InRange("Target", 0, classes), (target,))
+    return [check, (out.fill, (0,)), locate, (out.reshape(-1).__setitem__, (where, 1))]
+
+
+def _take_along_axis(
+    ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch
+) -> list[Call] | None:
+    x, index = args
+    last = ins.params["axis"] in (-1, x.ndim - 1)
+    if not last or index.shape[-1] != 1 or index.shape[:-1] != x.shape[:-1] or not x.flags.c_contiguous:
+        return None
+    where, locate = _flat_index(index[..., 0], x.shape[-1], scratch)
+    check = (_InRange("index", 0, x.shape[-1]), (index,))
+    if not out.flags.c_contiguous:
+        return None
+    return [check, locate, (x.reshape(-1).take, (where, None, out[..., 0], "clip"))]
+
+
+def _take(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call] | None:
+    if len(args) != 2 or len(ins.params["pattern"]) != 1 or args[1].dtype.kind not in "iu":
+        return None
+    table, index = args
+    check = (_InRange("index", -table.shape[0], table.shape[0]), (index,))
+    if not out.flags.c_contiguous:
+        return None
+    return [check, (np.take, (table, index, 0, out, "wrap"))]
+
+
+def _put(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+    assert take.scatter is not None
+    return [(out.fill, (0,)), (functools.partial(take.scatter, **{"pattern": ins.params["pattern"]}), (out, *args))]
+
+
+def _scatter_along(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+    assert gather.scatter is not None
+    return [(out.fill, (0,)), (functools.partial(gather.scatter, axis=ins.params["axis"]), (out, *args))]
+
+
+KERNELS: dict[str, Callable[..., list[Call] | None]] = {
+    "matmul": _matmul, "sum": _sum, "max": _reducer(np.maximum), "min": _reducer(np.minimum),
+    "prod": _reducer(np.multiply), "copy": _copy, "cell": _copy, "contiguous": _copy, "astype": _copy,
+    "reshape": _copy, "transpose": _copy, "broadcast_to": _copy, "where": _where, "sigmoid": _sigmoid, "relu": _relu,
+    "clip": _clip, "stack": _join, "concatenate": _join, "place": _place, "softmax": _softmax,
+    "log_softmax": _log_softmax, "cross_entropy": _cross_entropy, "one_hot": _one_hot,
+    "take_along_axis": _take_along_axis, "take": _take, "put": _put, "scatter_along_axis": _scatter_along,
+}  # fmt: skip

@@ -1,0 +1,161 @@
+"""What kind an instruction is, and how deep it lies: what reordering and batching go by.
+
+Two instructions are of one kind if they could be done as one and it would make sense: same primitive and params, operands of the same
+types that come from the same kinds, same module path, same side of the cut, and the same weights among their operands. The depth of a
+value is the length of the longest chain of computations that leads to it; the level of a kind is the average depth of its members,
+so that a step of a recurrence, wherever in time it stands, has one level.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from ..state import Scope
+from .program import CONSTANT, PARAMETER, VIEWS, Instruction, Program
+
+
+class Kinds:
+    """of: instruction -> number of its kind (views and leaves have none). depth: instruction -> chain length. level: kind -> average.
+
+    invariant: the values that depend on parameters and constants only, each with the parameter or computation that it is a view of:
+    slices of one weight count as the same. steady: the kinds all of whose members are invariant.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.depth: dict[Instruction, int] = {}
+        self.invariant: dict[Instruction, Instruction] = {}
+        self._paths: dict[Scope, str] = {}
+        coarse: dict[Any, list[Instruction]] = defaultdict(list)
+        rough: dict[Instruction, Any] = {}
+        for ins in program.instructions:
+            self.depth[ins] = self._depth(ins)
+            if ins.primitive is None:
+                if ins.role in (PARAMETER, CONSTANT):
+                    self.invariant[ins] = ins
+                continue
+            view = ins.primitive.name in VIEWS
+            if ins.args and all([a in self.invariant for a in ins.args]):
+                self.invariant[ins] = self.invariant[ins.args[0]] if view else ins
+            if not view:
+                operands = tuple([a if a.role == CONSTANT else (a.shape, a.dtype) for a in ins.args])
+                name = (ins.primitive, ins.identity(), operands, self.path(ins.scope), ins.backward)
+                rough[ins] = name
+                coarse[name].append(ins)
+        self.of: dict[Instruction, int] = {}
+        self.level: list[float] = []
+        self.size: list[int] = []
+        self.steady: list[bool] = []
+        for members in coarse.values():
+            for group in self._refined(members, rough):
+                number = len(self.level)
+                self.of.update(dict.fromkeys(group, number))
+                self.level.append(sum([self.depth[m] for m in group]) / len(group))
+                self.size.append(len(group))
+                self.steady.append(all([m in self.invariant for m in group]))
+
+    def _depth(self, ins: Instruction) -> int:
+        deepest = 0
+        for a in ins.args:
+            if a.backward == ins.backward and self.depth[a] > deepest:
+                deepest = self.depth[a]
+        return deepest + (ins.primitive is not None and ins.primitive.name not in VIEWS)
+
+    def _refined(self, members: list[Instruction], rough: dict[Instruction, Any]) -> Iterable[list[Instruction]]:
+        """Split by weights and by where the operands come from; a leaf operand (an initial state) fits to anything."""
+        if len(members) == 1:
+            return [members]
+        positions = range(len(members[0].args))
+        weights = [sum([m.args[i] in self.invariant for m in members]) * 2 > len(members) for i in positions]
+        split: dict[Any, list[Instruction]] = defaultdict(list)
+        for m in members:
+            split[tuple([self._origin(m.args[i], weights[i], rough) for i in positions])].append(m)
+        if len(split) == 1:
+            return split.values()
+        loose = [name for name in split if None in name]
+        for name in loose:
+            fitting = [
+                other
+                for other in split
+                if other != name and all([n is None or n == o for n, o in zip(name, other, strict=True)])
+            ]
+            if fitting:
+                split[max(fitting, key=lambda other: len(split[other]))].extend(split.pop(name))
+        return split.values()
+
+    def _origin(self, a: Instruction, weight: bool, rough: dict[Instruction, Any]) -> Any:
+        if weight:
+            return self.invariant.get(a)
+        while a.primitive is not None and a.primitive.name in VIEWS:
+            a = a.args[0]
+        return rough.get(a)
+
+    def path(self, scope: Scope) -> str:
+        """The module path without time steps."""
+        found = self._paths.get(scope)
+        if found is None:
+            above = self.path(scope.parent) if scope.parent is not None else ""
+            found = self._paths[scope] = f"{above}.{scope.name}" if scope.name else above
+        return found
+
+    def readiness(self, ins: Instruction, backward: bool) -> float:
+        """How late a value is known, for sorting operands: parameters, then values from in front of the cut, then by level."""
+        ins = base(ins)
+        number = self.of.get(ins)
+        if number is None:
+            return -2.0 if ins in self.invariant else -0.5
+        if self.steady[number]:
+            return -2.0
+        return -1.0 if backward and not ins.backward else self.level[number]
+
+
+def base(ins: Instruction) -> Instruction:
+    """The value that a view shows, through any number of views."""
+    while ins.primitive is not None and ins.primitive.name in VIEWS:
+        ins = ins.args[0]
+    return ins
+
+
+def recurrent(program: Program, kinds: Kinds) -> set[int]:
+    """The kinds that lie on a cycle, when all members of a kind are seen as one: the steps of loops. (Tarjan's algorithm.)"""
+    edges: dict[int, set[int]] = defaultdict(set)
+    for ins, number in kinds.of.items():
+        for a in ins.args:
+            origin = base(a)
+            if origin in kinds.of and origin.backward == ins.backward:
+                edges[kinds.of[origin]].add(number)
+    index: dict[int, int] = {}
+    low: dict[int, int] = {}
+    stack: list[int] = []
+    waiting: set[int] = set()
+    found: set[int] = set()
+    for start in range(len(kinds.level)):
+        if start in index:
+            continue
+        path = [(start, iter(edges[start]))]
+        index[start] = low[start] = len(index)
+        stack.append(start)
+        waiting.add(start)
+        while path:
+            node, following = path[-1]
+            for n in following:
+                if n not in index:
+                    index[n] = low[n] = len(index)
+                    stack.append(n)
+                    waiting.add(n)
+                    path.append((n, iter(edges[n])))
+                    break
+                if n in waiting:
+                    low[node] = min(low[node], index[n])
+            else:
+                path.pop()
+                if path:
+                    low[path[-1][0]] = min(low[path[-1][0]], low[node])
+                if low[node] == index[node]:
+                    component = stack[stack.index(node) :]
+                    del stack[stack.index(node) :]
+                    waiting.difference_update(component)
+                    if len(component) > 1 or node in edges[node]:
+                        found.update(component)
+    return found

@@ -1,0 +1,125 @@
+"""Layout: which values are computed right where their reader wants them, so that stacking and joining copy nothing.
+
+A value that is an operand of a stack or a concatenation can be written into its place there from the start: it gets a *home*. Stacks
+along the first axis form chains, so one buffer of T + 1 cells serves readers of cells 0..T-1 and of cells 1..T alike. What cannot be
+granted is left as an explicit copy, and `explain()` counts it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+from .address import Address, address, contiguous
+from .chains import Chains
+from .kinds import Kinds
+from .program import Instruction, Program
+
+
+class Home(NamedTuple):
+    """Where a value is written: cell number `cell` of a chain, or the part `index` of the value `owner`."""
+
+    owner: Instruction
+    index: Any
+
+
+class Layout:
+    """The decisions for one program.
+
+    places: the address of every value. homes: value -> its place inside of another value. cells: value -> (chain, position in it).
+    chains: each a list of values that lie side by side in one buffer. copies: stacks and concatenations that still copy, with how
+    many operands they copy.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.places: dict[Instruction, Address] = {}
+        for ins in program.instructions:
+            address(ins, self.places)
+        self.invariant = Kinds(program).invariant
+        self.homes: dict[Instruction, Home] = {}
+        self.cells: dict[Instruction, tuple[int, int]] = {}
+        self.chains: list[list[Instruction]] = []
+        self.windows: dict[Instruction, tuple[int, int]] = {}  # a stack that is a window of a chain: (chain, start)
+        self._shaped = self._read_as_block()
+        self._chain()
+        self._nest()
+
+    def _read_as_block(self) -> set[Instruction]:
+        """Values with a view that presumes C order: they must not lie spread out."""
+        found = set()
+        for ins in self.program.instructions:
+            if ins.op in ("reshape", "strided"):
+                found.add(self.places[ins.args[0]].root)
+        return found
+
+    def _whole(self, ins: Instruction) -> Instruction | None:
+        """The computed value that `ins` is, all of it and in its order; None if it is a part, is handed in, or lives elsewhere."""
+        place = self.places[ins]
+        root = place.root
+        if root.primitive is None or root in self.homes or root.op == "place":
+            return None
+        if place.offset or place.strides != contiguous(place.shape) or root.size != ins.size:
+            return None
+        return root
+
+    def _chain(self) -> None:
+        wishes = [i for i in self.program.instructions if i.op == "stack" and i.params["axis"] == 0 and i.size]
+        chains = Chains()
+        granted = []
+        for wish in sorted(wishes, key=lambda ins: -ins.nbytes):
+            roots = [self._whole(a) for a in wish.args]
+            if all(r is not None and r.op != "stack" for r in roots) and chains.link(roots):  # type: ignore[arg-type]
+                granted.append((wish, roots))
+        for run in chains.runs():
+            for position, root in enumerate(run):
+                self.cells[root] = len(self.chains), position
+            self.chains.append(run)
+        for wish, roots in granted:
+            if roots[0] in self.cells:
+                self.windows[wish] = self.cells[roots[0]]
+
+    def _nest(self) -> None:
+        """Write operands of joins straight into the joined value; the outermost first, so that homes nest."""
+        for ins in reversed(self.program.instructions):
+            if ins.op not in ("stack", "concatenate") or ins in self.windows or not ins.size:
+                continue
+            axis = ins.params["axis"]
+            start = 0
+            for i, part in enumerate(ins.args):
+                lead = (slice(None),) * axis
+                if ins.op == "stack":
+                    index: Any = (*lead, i)
+                else:
+                    index = (*lead, slice(start, start + part.shape[axis]))
+                    start += part.shape[axis]
+                root = self._whole(part)
+                if root is None or root is ins or root in self.cells or part.shape != root.shape:
+                    continue
+                if ins.args.count(part) > 1 or root.backward != ins.backward or root in self.windows:
+                    continue
+                inside = contiguous(ins.shape)
+                inside = inside[:axis] + inside[axis + 1 :] if ins.op == "stack" else inside
+                if root in self._shaped and inside != contiguous(part.shape):
+                    continue
+                if root in self._shaped and (ins in self.homes):
+                    continue
+                self.homes[root] = Home(ins, index)
+
+    def count_copies(self) -> int:
+        """How many operands are still copied into the value that joins them."""
+        total = 0
+        for ins in self.program.instructions:
+            if ins.op in ("stack", "concatenate") and ins not in self.windows:
+                for part in ins.args:
+                    home = self.homes.get(self.places[part].root)
+                    total += home is None or home.owner is not ins
+        return total
+
+    def users(self) -> dict[Instruction, list[Instruction]]:
+        """Root -> the instructions that read it, through any view."""
+        found: dict[Instruction, list[Instruction]] = defaultdict(list)
+        for ins in self.program.instructions:
+            for a in ins.args:
+                found[self.places[a].root].append(ins)
+        return found

@@ -1,0 +1,50 @@
+"""The passes by name, in the order in which they run, and what each achieved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from .batching import batch
+from .builder import remove_dead_code, share_common_subexpressions
+from .cleaning import clean
+from .program import VIEWS, Program, check
+from .sums import collect_sums, order_terms
+from .weights import straighten_weights
+
+Pass = Callable[[Program], Program]
+
+PASSES: tuple[tuple[str, Pass], ...] = (
+    ("dead code", remove_dead_code),
+    ("common subexpressions", share_common_subexpressions),
+    ("clean-up", clean),
+    ("sum of products", collect_sums),
+    ("order of terms", order_terms),
+    ("batching", batch),
+    ("straight weights", straighten_weights),
+)
+
+
+class Line(NamedTuple):
+    """One line of the report: the pass, the instructions that compute something, and the bytes of all their results, afterwards."""
+
+    name: str
+    instructions: int
+    nbytes: int
+
+
+def measure(name: str, program: Program) -> Line:
+    """Count what is left to compute; views cost nothing."""
+    real = [i for i in program.instructions if i.primitive is not None and i.primitive.name not in VIEWS]
+    return Line(name, len(real), sum(i.nbytes for i in real))
+
+
+def optimise(program: Program, checked: bool = False) -> tuple[Program, list[Line]]:
+    """Run all passes. checked: check the program after each (slow)."""
+    report = [measure("recorded", program)]
+    for name, one in PASSES:
+        program = one(program)
+        if checked:
+            check(program)
+        report.append(measure(name, program))
+    return program, report

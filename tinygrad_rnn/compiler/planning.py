@@ -1,0 +1,233 @@
+"""Planning: memory for every value, with as little of it as lifetimes allow, and the bound calls that fill it.
+
+Values that lie side by side (see `layout`) share one storage. Storages are handed out in the order of the schedule and given back
+after the last reader, so later values reuse memory that is still in the cache; elementwise results are written over an operand that
+nobody reads any more. What the backward part reads lives across the cut by the same rule.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import GraphError
+from ..primitive import Primitive
+from .address import contiguous
+from .builder import Builder
+from .kernels import Call, bind, overwrites
+from .layout import Layout
+from .program import COTANGENT, INPUT, PARAMETER, VIEWS, Instruction, Program
+
+
+class Storage:
+    """A run of memory that holds one value, or several side by side, from its first write to its last reading."""
+
+    __slots__ = ("array", "dtype", "first", "fixed", "last", "size")
+
+    def __init__(self, size: int, dtype: np.dtype) -> None:
+        self.size = size
+        self.dtype = dtype
+        self.first = -1
+        self.last = -1
+        self.fixed = False
+        self.array: np.ndarray | None = None
+
+
+class Plan:
+    """Memory and calls for one program: fill `inputs`, run the calls, read `outputs` and `gradients`.
+
+    forward, backward: bound calls, in order. places: the instruction behind each call of either list.
+    inputs, cotangents: the arrays to fill before running. outputs, gradients: the arrays to read afterwards.
+    parameters: (node, array bound) of each leaf that is read live; if `node.value` is another array by now the plan is stale.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.layout = Layout(program)
+        self.arrays: dict[Instruction, np.ndarray] = {}
+        self.storages: dict[Instruction, Storage] = {}
+        self.forward: list[Call] = []
+        self.backward: list[Call] = []
+        self.sources: tuple[list[Instruction], list[Instruction]] = ([], [])
+        self.parameters: list[tuple[Any, np.ndarray]] = []
+        self.bytes = 0
+        self._position = {ins: i for i, ins in enumerate(program.instructions)}
+        self._make_storages()
+        self._lifetimes()
+        self._allocate_and_bind()
+        self.inputs = [self.arrays[i] for i in program.inputs]
+        self.cotangents = [None if c is None else self.arrays[c] for c in program.cotangents]
+        self.outputs = [self._view(o) for o in program.outputs]
+        self.gradients = [None if g is None else self._view(g) for g in program.gradients]
+        self.calls = len(self.forward) + len(self.backward)
+
+    # who shares memory with whom
+    def _make_storages(self) -> None:
+        layout = self.layout
+        shared = [Storage(sum(r.size for r in run), run[0].dtype) for run in layout.chains]
+        for ins in self.program.instructions:
+            if layout.places[ins].root is not ins or ins.primitive is None:
+                continue
+            if ins in layout.cells:
+                self.storages[ins] = shared[layout.cells[ins][0]]
+            elif ins in layout.windows:
+                self.storages[ins] = shared[layout.windows[ins][0]]
+            elif ins not in layout.homes:
+                self.storages[ins] = Storage(ins.size, ins.dtype)
+        for ins in self.program.instructions:
+            owner = ins
+            while owner in layout.homes:
+                owner = layout.homes[owner].owner
+            if owner is not ins:
+                self.storages[ins] = self.storages[owner]
+
+    def _lifetimes(self) -> None:
+        places = self.layout.places
+        for i, ins in enumerate(self.program.instructions):
+            storage = self.storages.get(ins)
+            if storage is not None:
+                storage.first = i if storage.first < 0 else storage.first
+                storage.last = max(storage.last, i)
+            if ins.op not in VIEWS or places[ins].root is ins:
+                for a in ins.args:
+                    read = self.storages.get(places[a].root)
+                    if read is not None:
+                        read.last = max(read.last, i)
+            if ins.op == "place" and storage is not None:
+                storage.fixed = True  # zeros between the parts are written once and for all
+        for result in self.program.results():
+            storage = self.storages.get(places[result].root)
+            if storage is not None:
+                storage.last = len(self.program.instructions)
+
+    # memory and calls, in the order of the schedule
+    def _allocate_and_bind(self) -> None:
+        self._free: dict[int, list[np.ndarray]] = defaultdict(list)
+        self._sizes: list[int] = []
+        ends: dict[int, list[Storage]] = defaultdict(list)
+        for storage in dict.fromkeys(self.storages.values()):
+            ends[storage.last].append(storage)
+        for i, ins in enumerate(self.program.instructions):
+            if ins.primitive is None:
+                self._leaf(ins)
+            elif self.layout.places[ins].root is ins:
+                self._compute(i, ins, ends)
+            for storage in ends.pop(i, ()):
+                self._release(storage)
+
+    def _leaf(self, ins: Instruction) -> None:
+        if ins.role in (INPUT, COTANGENT):
+            self.arrays[ins] = np.zeros(ins.shape, ins.dtype)
+            self.bytes += ins.nbytes
+        elif ins.role == PARAMETER:
+            value = ins.value.value
+            if value.shape != ins.shape or value.dtype != ins.dtype:
+                raise GraphError(
+                    f"compile: {ins.value.describe()} was {ins.dtype}{list(ins.shape)} when recorded and is "
+                    f"{value.dtype}{list(value.shape)} now. Call the function again to record it anew."
+                )
+            self.parameters.append((ins.value, value))
+            if value.flags.c_contiguous:
+                self.arrays[ins] = value
+            else:  # views of it presume C order
+                self.arrays[ins] = np.empty(ins.shape, ins.dtype)
+                self._add(ins, [(np.copyto, (self.arrays[ins], value))])
+        else:
+            self.arrays[ins] = ins.value
+
+    def _compute(self, i: int, ins: Instruction, ends: dict[int, list[Storage]]) -> None:
+        storage = self.storages[ins]
+        if storage.array is None:
+            dying = [s for s in ends.get(i, ()) if s.array is not None and not s.fixed]
+            if dying and overwrites(ins):
+                for a in ins.args:
+                    other = self.storages.get(self.layout.places[a].root)
+                    if other in dying and a.shape == ins.shape and a.nbytes == storage.size * storage.dtype.itemsize:
+                        if other.size == a.size and self._lies_plainly(a):
+                            storage.array = other.array.view(storage.dtype)
+                            ends[i].remove(other)
+                            break
+            if storage.array is None:
+                storage.array = self._take(storage)
+        out = self.arrays[ins] = self._own(ins, storage)
+        if ins in self.layout.windows:
+            return
+        homed = [self._at_home(ins, a) for a in ins.args] if ins.op in ("stack", "concatenate") else []
+        args = [self._view(a) for a in ins.args]
+        self._add(ins, bind(ins, args, out, homed, self._scratch))
+
+    def _lies_plainly(self, a: Instruction) -> bool:
+        place = self.layout.places[a]
+        return place.offset == 0 and place.strides == contiguous(place.shape)
+
+    def _at_home(self, ins: Instruction, a: Instruction) -> bool:
+        home = self.layout.homes.get(self.layout.places[a].root)
+        return home is not None and home.owner is ins
+
+    def _own(self, ins: Instruction, storage: Storage) -> np.ndarray:
+        """The array that an instruction writes."""
+        assert storage.array is not None
+        layout = self.layout
+        cell = layout.cells.get(ins) or layout.windows.get(ins)
+        if cell is not None:
+            size = layout.chains[cell[0]][0].size
+            start = cell[1] * size
+            return storage.array[start : start + ins.size].reshape(ins.shape)
+        if ins in layout.homes:
+            owner, index = layout.homes[ins]
+            if owner not in self.arrays:
+                self.arrays[owner] = self._own(owner, storage)
+            return self.arrays[owner][index]
+        return storage.array.reshape(ins.shape)
+
+    def _view(self, ins: Instruction) -> np.ndarray:
+        """The array of a value, which for a view is made from the value that it shows."""
+        found = self.arrays.get(ins)
+        if found is None:
+            place = self.layout.places[ins]
+            root = self.arrays[place.root]
+            if not isinstance(root, np.ndarray):
+                root = np.asarray(root, place.root.dtype)
+            if root.flags.c_contiguous:
+                size = root.itemsize
+                strides = tuple([s * size for s in place.strides])
+                found = np.ndarray(ins.shape, root.dtype, root, place.offset * size if ins.size else 0, strides)
+            else:
+                assert ins.primitive is not None
+                found = ins.primitive.forward(self._view(ins.args[0]), **ins.params)
+            self.arrays[ins] = found
+        return found
+
+    def _add(self, ins: Instruction, calls: list[Call]) -> None:
+        side = ins.backward
+        (self.backward if side else self.forward).extend(calls)
+        self.sources[side].extend([ins] * len(calls))
+
+    def _take(self, storage: Storage) -> np.ndarray:
+        nbytes = -(-storage.size * storage.dtype.itemsize // 64) * 64
+        if not storage.fixed and self._free[nbytes]:
+            block = self._free[nbytes].pop()
+        else:
+            block = np.zeros(nbytes, np.uint8)
+            self.bytes += nbytes
+        return block[: storage.size * storage.dtype.itemsize].view(storage.dtype)
+
+    def _release(self, storage: Storage) -> None:
+        if storage.array is not None and not storage.fixed:
+            block = storage.array
+            while isinstance(block.base, np.ndarray):
+                block = block.base
+            self._free[block.nbytes].append(block)
+
+    def _scratch(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Memory that a kernel needs while it runs."""
+        self.bytes += int(np.prod(shape)) * np.dtype(dtype).itemsize
+        return np.empty(shape, dtype)
+
+    def stale(self) -> bool:
+        """Whether a parameter has been given another array since the calls were bound."""
+        return any(node.value is not array for node, array in self.parameters)

@@ -1,0 +1,107 @@
+"""Replay: run the bound calls of a plan, and know whose results its buffers hold.
+
+In steady state a call is a loop over a flat list: no Tensor, no dictionary, no allocation. Buffers are overwritten by the next call,
+so a plan remembers which call it belongs to until its `backward()` has run; while that may still come, another call gets a plan of
+its own, up to a few.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import GraphError
+from .planning import Plan
+from .program import Instruction, Program
+
+MOST_PLANS = 4
+
+
+class Run:
+    """One plan in use. ticket: counts its calls; a backward with an old ticket is stale. owner: what may still call backward."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.plan = Plan(program)
+        self.ticket = 0
+        self.spent = True
+        self.owner: Any = None
+
+    def idle(self) -> bool:
+        """Whether nobody can still ask for the gradients of the last call."""
+        return self.spent or self.owner is None or self.owner() is None
+
+    def forward(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Run the forward part. Returns views of the plan's buffers."""
+        if self.plan.stale():
+            self.plan = Plan(self.program)
+        plan = self.plan
+        self.ticket += 1
+        self.spent = False
+        for buffer, array in zip(plan.inputs, inputs, strict=True):
+            np.copyto(buffer, array)
+        execute(plan.forward, plan.sources[0])
+        return plan.outputs
+
+    def backward(self, cotangents: Sequence[np.ndarray | None], ticket: int) -> list[np.ndarray | None]:
+        """Run the backward part. Returns views of the plan's buffers; raises GraphError if another call has overwritten them."""
+        if ticket != self.ticket:
+            raise GraphError(
+                f"backward through a compiled function: its buffers were overwritten by {self.ticket - ticket} later call(s). "
+                f"At most {MOST_PLANS} calls can wait for their backward(); call it sooner, or compute what needs no gradient "
+                f"under no_grad()."
+            )
+        plan = self.plan
+        if self.spent:  # a second sweep with retain_graph: residuals may have been written over, draws are kept
+            repeat = [
+                k for k, ins in enumerate(plan.sources[0]) if ins.primitive is None or ins.primitive.kind != "random"
+            ]
+            execute([plan.forward[k] for k in repeat], [plan.sources[0][k] for k in repeat])
+        self.spent = True
+        for buffer, g in zip(plan.cotangents, cotangents, strict=True):
+            if buffer is not None:
+                buffer[...] = 0 if g is None else g
+        execute(plan.backward, plan.sources[1])
+        return plan.gradients
+
+
+class Pool:
+    """The plans of one program."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.runs: list[Run] = []
+
+    def idle(self) -> Run:
+        """A plan whose last call is over; the oldest one if all still wait for their backward()."""
+        for run in self.runs:
+            if run.idle():
+                return run
+        if len(self.runs) < MOST_PLANS:
+            self.runs.append(Run(self.program))
+        else:
+            self.runs.append(self.runs.pop(0))
+        return self.runs[-1]
+
+    def own(self, run: Run, owner: Any) -> None:
+        """Note who may call backward for the last call of a run."""
+        run.owner = weakref.ref(owner)
+
+
+def execute(calls: Sequence[Any], sources: Sequence[Instruction]) -> None:
+    """Run bound calls; an exception is told where in the model it happened."""
+    rest = iter(calls)
+    try:
+        for function, args in rest:
+            function(*args)
+    except Exception as error:
+        ins = sources[len(calls) - rest.__length_hint__() - 1]
+        place = f"in the compiled program: {ins.op}{ins.scope.where()}, {ins.dtype}{list(ins.shape)}"
+        if error.args and isinstance(error.args[0], str):
+            error.args = (f"{place}: {error.args[0]}", *error.args[1:])
+        else:
+            error.add_note(place)
+        raise

@@ -1,0 +1,158 @@
+"""Arguments and results as flat lists: arrays apart from the static values around them, and what a recording depends on.
+
+A signature is everything that selects a program: the structure of the arguments, shapes and dtypes of arrays, which of them require
+grad, and the values of all else. A guard is what the function saw outside of its arguments: names it closes over, modules and whether
+they train.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import FunctionType, MethodType
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import get_default_dtype
+from ..errors import GraphError
+from ..state import current
+from ..tensor import Tensor
+
+Key = tuple[Any, ...]
+_ATOMS = (int, float, str, bytes, type(None), complex)
+
+
+class Slot:
+    """The place of array number `i` in a structure."""
+
+    __slots__ = ("i",)
+
+    def __init__(self, i: int) -> None:
+        self.i = i
+
+
+def flatten(x: Any, leaves: list[Any], key: list[Any]) -> Any:
+    """Take a structure apart: arrays and Tensors go into `leaves`, everything else into `key`; returns the template.
+
+    Lists, tuples, named tuples and dicts are structure. Raises GraphError for a static value that cannot be compared.
+    """
+    if isinstance(x, (Tensor, np.ndarray)):
+        grad = isinstance(x, Tensor) and x.requires_grad
+        key.append((x.shape, x.dtype, grad))
+        leaves.append(x)
+        return Slot(len(leaves) - 1)
+    if isinstance(x, (list, tuple)):
+        key.append((type(x), len(x)))
+        parts = [flatten(part, leaves, key) for part in x]
+        return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
+    if isinstance(x, dict):
+        key.append((type(x), tuple(x)))
+        return {name: flatten(part, leaves, key) for name, part in x.items()}
+    if isinstance(x, _ATOMS):
+        key.append((type(x), x))
+        return x
+    try:
+        hash(x)
+    except TypeError:
+        raise GraphError(
+            f"compile: an argument of type {type(x).__name__} is neither an array nor a value that can be compared with the next "
+            f"one. Pass its arrays, or let the function close over it."
+        ) from None
+    key.append((type(x), x))
+    return x
+
+
+def fill(template: Any, arrays: Sequence[Any]) -> Any:
+    """The structure again, with `arrays` in the places of what was taken out."""
+    if isinstance(template, Slot):
+        return arrays[template.i]
+    if isinstance(template, (list, tuple)):
+        parts = [fill(part, arrays) for part in template]
+        return type(template)(*parts) if hasattr(template, "_fields") else type(template)(parts)
+    if isinstance(template, dict):
+        return {name: fill(part, arrays) for name, part in template.items()}
+    return template
+
+
+def settings() -> Key:
+    """What a recording depends on besides its arguments: whether gradients are recorded, and the default dtype."""
+    return (current().recording, get_default_dtype())
+
+
+class Guards:
+    """What a function sees besides its arguments; `values()` changes whenever a recording of it may have become wrong.
+
+    Modules (anything with `modules()`) are watched for their training flags and for which parameters they hold, Tensors for being
+    rebound, plain numbers and strings for their values. Values of parameters are not watched: they are read at each call.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.sources = list(_sources(function))
+        self.found: list[Any] = []
+        self.modules: list[Any] = []
+        self.tables: list[dict[str, Any]] = []
+
+    def values(self) -> Key:
+        """What is seen now: equal to an earlier value only if nothing that matters has changed."""
+        found = [read() for read in self.sources]
+        if len(found) != len(self.found) or any(a is not b for a, b in zip(found, self.found, strict=True)):
+            self.found = found
+            self.modules = list(dict.fromkeys(m for x in found if _is_module(x) for m in x.modules()))
+            self.tables = [table for m in self.modules for table in _tables(m)]
+        plain = tuple(x if isinstance(x, _ATOMS) else id(x) for x in found)
+        flags = tuple(m.training for m in self.modules)
+        held = tuple(id(x) for table in self.tables for x in table.values())
+        return plain, flags, held
+
+
+def _is_module(x: Any) -> bool:
+    return callable(getattr(x, "modules", None)) and hasattr(x, "training")
+
+
+def _tables(module: Any) -> list[dict[str, Any]]:
+    return [getattr(module, name) for name in ("_parameters", "_buffers", "_modules") if hasattr(module, name)]
+
+
+def _sources(function: Callable[..., Any]) -> list[Callable[[], Any]]:
+    """Functions that read what `function` closes over: its cells, its globals, the object it is bound to, its defaults."""
+    if _is_module(function):
+        return [lambda: function]
+    if isinstance(function, MethodType):
+        owner = function.__self__
+        return [lambda: owner, *_sources(function.__func__)]
+    inner = getattr(function, "func", None)  # functools.partial
+    if inner is not None and not isinstance(function, FunctionType):
+        values = [*getattr(function, "args", ()), *getattr(function, "keywords", {}).values()]
+        return [*(lambda v=v: v for v in values), *_sources(inner)]
+    if not isinstance(function, FunctionType):
+        return []
+    cells = function.__closure__ or ()
+    reads: list[Callable[[], Any]] = [lambda cell=cell: _content(cell) for cell in cells]
+    space = function.__globals__
+    names = _global_names(function.__code__)
+    watched = [n for n in names if n in space and (_is_module(space[n]) or isinstance(space[n], (Tensor, *_ATOMS)))]
+    reads += [lambda name=name: space.get(name) for name in watched]
+    for cell in cells:  # helper functions that are closed over see things, too
+        held = _content(cell)
+        if isinstance(held, FunctionType) and held is not function:
+            reads += _sources_shallow(held)
+    return reads
+
+
+def _sources_shallow(function: FunctionType) -> list[Callable[[], Any]]:
+    return [lambda cell=cell: _content(cell) for cell in function.__closure__ or ()]
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not bound yet
+        return None
+
+
+def _global_names(code: Any) -> list[str]:
+    names = list(code.co_names)
+    for constant in code.co_consts:
+        if hasattr(constant, "co_names"):
+            names += _global_names(constant)
+    return names

@@ -1,0 +1,194 @@
+"""Sums: a sum of products is one product over a longer axis, and what is known early is added first.
+
+Backpropagation through time adds up a weight gradient one step at a time, T products and T additions. If the products have equal
+shapes the sum is a single product of the stacked operands, and likewise a sum of reductions is one reduction, a sum of scatters one
+scatter. Sums and products of several terms are also reordered: terms that do not wait for the recurrence come first, so that they
+are computed for all time steps at once and one operation is left in the loop. Both round differently from eager, by what a
+different order of addition makes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..ops.elementwise import add, multiply
+from ..ops.index import Slot, put
+from ..ops.shape import concatenate
+from .builder import Builder, uses
+from .kinds import Kinds, base
+from .program import VIEWS, Instruction, Program
+
+FEW = 4  # so many alike terms, at least, make a sum of anything worth stacking
+
+
+def collect_sums(program: Program) -> Program:
+    """Make one product of each sum of products, one reduction of each sum of reductions, one scatter of each sum of scatters."""
+    return _on_trees(program, "add", _combine)
+
+
+def order_terms(program: Program) -> Program:
+    """Reorder sums and products of three terms or more: what is known early first."""
+    return _on_trees(_on_trees(program, "add", _ordered), "multiply", _ordered)
+
+
+def _on_trees(program: Program, op: str, rule: Any) -> Program:
+    """Apply `rule(builder, root, new terms, kinds, old terms, counts)` to each tree of one op whose inner values nobody else reads."""
+    counts = uses(program)
+    kinds = Kinds(program)
+    inner = set()
+    for ins in program.instructions:
+        if ins.op == op and ins.dtype.kind == "f":
+            inner.update(a for a in ins.args if a.op == op and counts[a] == 1 and a.shape == ins.shape)
+    b = Builder()
+    new: dict[Instruction, Instruction] = {}
+    for ins in program.instructions:
+        if ins.primitive is None:
+            new[ins] = b.leaf(ins)
+            continue
+        if ins in inner:
+            continue
+        made = None
+        if ins.op == op and ins.dtype.kind == "f" and any(a in inner for a in ins.args):
+            terms = _terms(ins, inner)
+            made = rule(b, ins, [new[t] for t in terms], kinds, terms, counts)
+        elif ins.op == op and ins.dtype.kind == "f" and rule is _combine:
+            made = rule(b, ins, [new[t] for t in ins.args], kinds, list(ins.args), counts)
+        new[ins] = made if made is not None else _unchanged(b, ins, inner, new)
+    return program.rebuilt(new, b.order)
+
+
+def _unchanged(
+    b: Builder, root: Instruction, inner: set[Instruction], new: dict[Instruction, Instruction]
+) -> Instruction:
+    """The tree as it was."""
+    order = [root]
+    for ins in order:  # grows while we walk it
+        order.extend(a for a in ins.args if a in inner and a not in new)
+    for ins in reversed(order):
+        new[ins] = b.again(ins, tuple([new[a] for a in ins.args]))
+    return new[root]
+
+
+def _terms(root: Instruction, inner: set[Instruction]) -> list[Instruction]:
+    """The leaves of a tree, left to right."""
+    terms: list[Instruction] = []
+    stack = [root]
+    while stack:
+        ins = stack.pop()
+        if ins is root or ins in inner:
+            stack.extend(reversed(ins.args))
+        else:
+            terms.append(ins)
+    return terms
+
+
+def _ordered(
+    b: Builder, root: Instruction, terms: list[Instruction], kinds: Kinds, old: list[Instruction], counts: Any
+) -> Instruction | None:
+    """Fold the terms, earliest first; numbers keep PyTorch's dtype rules only next to arrays, so they go last of the first."""
+    if len(terms) < 3 or any(t.dtype != root.dtype for t in terms):
+        return None
+    order = sorted(range(len(terms)), key=lambda i: kinds.readiness(old[i], root.backward))
+    primitive = add if root.op == "add" else multiply
+    total = terms[order[0]]
+    for i in order[1:]:
+        total = b._binary(primitive, total, terms[i], root)
+    return total if total.shape == root.shape else None
+
+
+def _combine(
+    b: Builder, root: Instruction, terms: list[Instruction], kinds: Kinds, old: list[Instruction], counts: Any
+) -> Instruction | None:
+    groups: dict[Any, list[int]] = {}
+    for i, (term, was) in enumerate(zip(terms, old, strict=True)):
+        groups.setdefault(_class(term, was, root, kinds, counts) or i, []).append(i)
+    if all(len(members) == 1 for members in groups.values()):
+        return None
+    total = None
+    for name, members in groups.items():
+        first = [terms[i] for i in members]
+        if len(members) == 1 or not _worth_it(name[0], [old[i] for i in members], kinds):
+            parts = first
+        else:
+            parts = [_MERGE[name[0]](b, root, first)]
+        for part in parts:
+            total = part if total is None else b.add(total, part, root)
+    return total if total is not None and total.shape == root.shape else None
+
+
+def _worth_it(how: str, members: list[Instruction], kinds: Kinds) -> bool:
+    """Whether to merge: a few plain terms are better added, and products with weights are not weight gradients."""
+    if how == "plain":
+        return len(members) >= FEW
+    if how == "matmul":
+        bare = [_bare(m) for m in members]
+        return 2 * sum(any(base(a) in kinds.invariant for a in m.args) for m in bare) <= len(bare)
+    return True
+
+
+def _class(term: Instruction, was: Instruction, root: Instruction, kinds: Kinds, counts: Any) -> Any:
+    """What terms must share to be summed in one go: how, and the types involved; None if this one stands alone."""
+    outer = term.shape
+    while term.op == "reshape":
+        if counts[was] > 1:
+            return None
+        term, was = term.args[0], was.args[0] if was.op == "reshape" else was
+    if term.shape != root.shape and outer != root.shape:
+        return None
+    if was in kinds.of and kinds.steady[kinds.of[was]]:
+        return None
+    if counts.get(was, 2) == 1 and outer == root.shape:
+        if term.op == "matmul" and term.ndim == 2 and term.args[0].ndim == 2 and term.args[1].ndim == 2:
+            return ("matmul", outer, term.shape, term.args[0].dtype, term.args[1].dtype)
+        elif term.op == "sum" and not term.params["keepdims"]:
+            return ("sum", outer, term.args[0].shape, term.params["axis"])
+        elif term.op == "put" and all(isinstance(p, Slot) for p in term.params["pattern"]):
+            return ("put", outer, term.identity(), tuple(a.shape for a in term.args))
+    if term.op in VIEWS or term.primitive is None or outer != root.shape or term.op == "stack":
+        return None
+    return ("plain", outer, kinds.of.get(was))
+
+
+def _bare(term: Instruction) -> Instruction:
+    return term.args[0] if term.op == "reshape" else term
+
+
+def _sum_of_matmuls(b: Builder, root: Instruction, terms: list[Instruction]) -> Instruction:
+    """sum_t A_t B_t = [A_1 A_2 ...] [B_1; B_2; ...]."""
+    pairs = []
+    for term in terms:
+        left, right = _bare(term).args
+        pairs.append((b.transpose(left, (1, 0), root), right))
+    pairs.sort(key=lambda pair: (pair[0].key, pair[1].key))
+    left = _joined(b, tuple(p[0] for p in pairs), root)
+    right = _joined(b, tuple(p[1] for p in pairs), root)
+    return b.reshape(b.matmul(b.transpose(left, (1, 0), root), right, root), terms[0].shape, root)
+
+
+def _joined(b: Builder, parts: tuple[Instruction, ...], like: Instruction) -> Instruction:
+    """Matrices on top of each other."""
+    columns = parts[0].shape[1]
+    rows = sum(p.shape[0] for p in parts)
+    if len({p.shape for p in parts}) == 1:
+        return b.reshape(b.stack(parts, 0, like), (rows, columns), like)
+    return b.emit(concatenate, parts, {"axis": 0}, (rows, columns), parts[0].dtype, like)
+
+
+def _sum_of_sums(b: Builder, root: Instruction, terms: list[Instruction]) -> Instruction:
+    axis = tuple(i + 1 for i in _bare(terms[0]).params["axis"])
+    parts = tuple(sorted((_bare(t).args[0] for t in terms), key=lambda x: x.key))
+    return b.reshape(b.sum(b.stack(parts, 0, root), (0, *axis), root), terms[0].shape, root)
+
+
+def _sum_of_scatters(b: Builder, root: Instruction, terms: list[Instruction]) -> Instruction:
+    first = _bare(terms[0])
+    members = sorted((_bare(t) for t in terms), key=lambda t: t.args[0].key)
+    stacked = tuple(b.stack(tuple(m.args[i] for m in members), 0, root) for i in range(len(first.args)))
+    return b.reshape(b.emit(put, stacked, first.params, first.shape, first.dtype, root), terms[0].shape, root)
+
+
+def _sum_of_anything(b: Builder, root: Instruction, terms: list[Instruction]) -> Instruction:
+    return b.sum(b.stack(tuple(sorted(terms, key=lambda t: t.key)), 0, root), (0,), root)
+
+
+_MERGE = {"matmul": _sum_of_matmuls, "sum": _sum_of_sums, "put": _sum_of_scatters, "plain": _sum_of_anything}
