@@ -1,6 +1,6 @@
 """Nested dicts, lists and tuples with arrays at the tips, as an outline that JSON can hold and a flat dict of arrays.
 
-Floor 0: imports `errors` only. It is how states that are no flat dicts (of optimisers, of training runs) go into
+Floor 1: imports `errors` only. It is how states that are no flat dicts (of optimisers, of training runs) go into
 checkpoint files. Nothing is ever rebuilt but the types named here: no code can come out of a file.
 """
 

@@ -4,17 +4,23 @@ Imports the engine's recording switch and Tensor.
 """
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 from tinygrad_rnn.state import no_grad
 from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["Objective", "apply_objective", "detached", "mean_loss"]
 
-Objective = Callable[..., Any]
-"""`objective(model, batch, state)` -> loss, a scalar Tensor, or (loss, state). The state is None in the first batch
-of an epoch and afterwards what the last call returned, detached: for truncated backpropagation through time."""
+class Objective(Protocol):
+    """A function that says how wrong a model is about a batch."""
+
+    def __call__(self, model: Any, batch: Any, state: Any, /) -> Any:
+        """The loss, a scalar Tensor, or (loss, state).
+
+        The state is None in the first batch of an epoch and afterwards what the last call returned, detached: for
+        truncated backpropagation through time.
+        """
 
 
 def apply_objective(objective: Objective, model: Any, batch: Any, state: Any) -> tuple[Tensor, Any]:
