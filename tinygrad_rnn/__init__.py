@@ -209,6 +209,8 @@ __getattr__ = lazily(
         "models": "models",
         "data": "data",
         "Function": "function:Function",
+        "compile": "compiler:compile",
+        "compile_step": "compiler:compile_step",
         "Generator": "generators:Generator",
     },
 )
