@@ -34,6 +34,7 @@ class NumpyProtocols:
                 return type(self).__apply_primitive__(rule, inputs, {})  # type: ignore[attr-defined]
         else:
             rule = _REDUCTIONS.get((ufunc, method))
+            kwargs.setdefault("axis", 0)  # where np.sum takes all axes, np.add.reduce takes the first
         out = kwargs.pop("out", (None,))[0]
         if rule is None or (kwargs and method == "__call__"):
             what = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
@@ -59,7 +60,7 @@ class NumpyProtocols:
 def _write_out(out: Any, result: Any) -> Any:
     """Honour `out=` (and `array += tensor`)."""
     if not isinstance(out, np.ndarray):
-        return out.rewrite(result)
+        return out.rewrite(result if isinstance(result, type(out)) else type(out)(result))
     if result.requires_grad:
         raise GraphError(
             "out=: a plain array cannot hold a tensor that requires grad; detach() it, or let out be a Tensor."

@@ -17,7 +17,7 @@ import numpy as np
 from . import graph, printing
 from .backward import deposit, pull
 from .complaints import mismatch, raise_if_born_forward
-from .dtypes import check, get_default_dtype, is_float, mixed, with_number
+from .dtypes import check, float32, get_default_dtype, is_float, mixed, with_number
 from .errors import DTypeError, GraphError, ShapeError, explain
 from .graph import Node
 from .ops import contract, index
@@ -377,6 +377,9 @@ def apply(primitive: Primitive, args: Sequence[Any], params: dict[str, Any] = _N
     if state.bound:
         state = settled(state)
     needs_grad = needs_grad and state.recording and primitive.differentiable and out.dtype.kind == "f"
+    if not needs_grad and out.dtype.char == "e":  # NumPy has integers of 8 bits through half precision; PyTorch float32
+        tensors = [a if isinstance(a, Tensor) else make(np.asarray(a)) for a in args]
+        return apply(primitive, [cast(a, float32) for a in tensors], params)
     if needs_grad or state.everything:
         if None in nodes:
             nodes = [node or _leaf_of(a) for node, a in zip(nodes, args, strict=True)]

@@ -74,7 +74,8 @@ EDGES = [
     Edge("softmax", (array(-INF, 1, 1e4),), {"axis": (0,)}, ([0, 0, 0],), lambda t, x, axis: t.softmax(x, 0)),
     Edge("log_softmax", (array(-INF, 1, 1e4),), {"axis": (0,)}, ([1, 1, -2],), lambda t, x, axis: t.log_softmax(x, 0)),
     Edge(
-        "logaddexp", (array(1e4, -1e4, 1), array(-1e4, -1e4, 1)), {}, ([1, 0.5, 0.5], [0, 0.5, 0.5]), _torch("logaddexp")
+        "logaddexp", (array(1e4, -1e4, 1), array(-1e4, -1e4, 1)), {}, ([1, 0.5, 0.5], [0, 0.5, 0.5]),
+        _torch("logaddexp"),
     ),
     Edge("power", (array(0, 0, 0), array(0, 1, 2)), {}, ([0, 1, 0], [0, 0, 0]), _torch("pow")),
     Edge("power", (array(0, 1, -1), 0), {}, ([0, 0, 0],), _torch("pow")),

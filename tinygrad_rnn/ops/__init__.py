@@ -1,5 +1,18 @@
 """Every primitive with its gradient rules, by kind: importing this folder fills the registry."""
 
-from . import contract, elementwise, index, loss, random, reduce, shape, special
+from . import (
+    composite,
+    contract,
+    elementwise,
+    index,
+    loss,
+    numpy_reductions,
+    random,
+    reduce,
+    shape,
+    special,
+)  # fmt: skip
 
-__all__ = ["contract", "elementwise", "index", "loss", "random", "reduce", "shape", "special"]
+__all__ = [
+    "composite", "contract", "elementwise", "index", "loss", "numpy_reductions", "random", "reduce", "shape", "special",
+]  # fmt: skip

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..primitive import implements, primitive
+from .reduce import normalise
 
 
 def _matmul(a: Any, b: Any, out: Any = None) -> Any:
@@ -110,6 +111,8 @@ einsum = primitive(_einsum, kind="contract", saves="*", every=_einsum_vjp, name=
 
 @implements(np.einsum)
 def _numpy_einsum(subscripts: str, *operands: Any, optimize: Any = False) -> Any:
+    if not isinstance(subscripts, str):
+        raise TypeError("the first argument must be the subscripts, a string; lists of axes have no rule")
     return einsum(*operands, subscripts=subscripts)
 
 
@@ -148,7 +151,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
         left, right = list(range(a.ndim - axes, a.ndim)), list(range(axes))
     else:
         left, right = ([side] if isinstance(side, int) else list(side) for side in axes)
-    left, right = [i % a.ndim for i in left], [i % b.ndim for i in right]
+    left, right = ([normalise(i, x.ndim)[0] for i in side] for side, x in ((left, a), (right, b)))
     rest_a = [i for i in range(a.ndim) if i not in left]
     rest_b = [i for i in range(b.ndim) if i not in right]
     inside = int(np.prod([a.shape[i] for i in left]))

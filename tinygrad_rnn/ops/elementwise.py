@@ -116,13 +116,19 @@ where = primitive(
     np.where,
     kind="elementwise",
     saves="0",
-    stands_for=[np.where],
     vjp=(
         None,
         lambda g, y, c, a, b: np.where(c, g, np.zeros_like(g)),
         lambda g, y, c, a, b: np.where(c, np.zeros_like(g), g),
     ),
 )
+
+
+@implements(np.where)
+def _numpy_where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
+    if x is None or y is None:
+        raise TypeError("one argument: np.where(c) has no rule; say np.nonzero(c), whose indices carry no gradient")
+    return where(condition, x, y)
 
 
 def _clip(x: Any, low: Any = None, high: Any = None) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..primitive import implements, primitive
+from .reduce import normalise
 
 
 def _getitem(x: Any, index: Any) -> Any:
@@ -164,7 +165,7 @@ scatter_along = primitive(
 
 @implements(np.take_along_axis)
 def _numpy_take_along_axis(arr: Any, indices: Any, axis: int = -1) -> Any:
-    return gather(arr, indices, axis=axis % arr.ndim)
+    return gather(arr, indices, axis=normalise(axis, arr.ndim)[0])
 
 
 @implements(np.take)
@@ -172,7 +173,7 @@ def _numpy_take(a: Any, indices: Any, axis: int | None = None) -> Any:
     if axis is None:
         a, axis = np.reshape(a, -1), 0
     indices = np.asarray(indices) if isinstance(indices, (int, list, tuple)) else indices
-    return take(a, indices, pattern=(slice(None),) * (axis % a.ndim) + (Slot(0),))
+    return take(a, indices, pattern=(slice(None),) * normalise(axis, a.ndim)[0] + (Slot(0),))
 
 
 def split_index(key: Any) -> tuple[tuple[Any, ...], list[Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
-from ..primitive import implements, primitive
+from ..primitive import primitive
 
 Axis = int | tuple[int, ...] | list[int] | None
 
@@ -221,49 +221,14 @@ def _cumsum_vjp(g: Any, y: Any, x: Any, axis: int) -> Any:
 cumsum = primitive(_cumsum, kind="reduce", vjp=_cumsum_vjp, name="cumsum")
 
 
-def _reducer(made: Any, *numpy_functions: Any) -> None:
-    @implements(*numpy_functions)
-    def reduce(a: Any, axis: Axis = None, *, keepdims: bool = False, **more: Any) -> Any:
-        if more.pop("correction", None) is not None:
-            raise TypeError("unexpected keyword argument 'correction'; say ddof=")
-        return made(a, axis=normalise(axis, a.ndim), keepdims=bool(keepdims), **more)
-
-
-for _made, _functions in ((sum_, [np.sum]), (mean, [np.mean]), (amax, [np.max]), (amin, [np.min]), (prod, [np.prod])):
-    _reducer(_made, *_functions)
-
-
-@implements(np.var)
-def _numpy_var(a: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
-    return var(a, axis=normalise(axis, a.ndim), ddof=ddof, keepdims=bool(keepdims))
-
-
-@implements(np.std)
-def _numpy_std(a: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
-    return std(a, axis=normalise(axis, a.ndim), ddof=ddof, keepdims=bool(keepdims))
-
-
-@implements(np.cumsum)
-def _numpy_cumsum(a: Any, axis: int | None = None) -> Any:
-    if axis is None:
-        a, axis = np.reshape(a, -1), 0
-    return cumsum(a, axis=normalise(axis, a.ndim)[0])
-
-
-def _opaque(function: Any, name: str) -> None:
+def _opaque(function: Any) -> None:
     """A reduction without derivative, such as argmax."""
 
     def forward(x: Any, axis: Any, keepdims: bool) -> Any:
         return function(x, axis=axis, keepdims=keepdims)
 
-    made = primitive(forward, kind="reduce", vjp=(None,), name=name)
-
-    @implements(function)
-    def reduce(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
-        if name.startswith("arg"):
-            return made(a, axis=axis, keepdims=keepdims)
-        return made(a, axis=normalise(axis, a.ndim), keepdims=keepdims)
+    primitive(forward, kind="reduce", vjp=(None,), name=function.__name__)
 
 
 for _function in (np.any, np.all, np.argmax, np.argmin, np.count_nonzero):
-    _opaque(_function, _function.__name__)
+    _opaque(_function)

@@ -188,8 +188,10 @@ def _numpy_swapaxes(a: Any, axis1: int, axis2: int) -> Any:
 
 @implements(np.moveaxis)
 def _numpy_moveaxis(a: Any, source: Axis, destination: Axis) -> Any:
-    sources = [i % a.ndim for i in ([source] if isinstance(source, int) else source or ())]
-    targets = [i % a.ndim for i in ([destination] if isinstance(destination, int) else destination or ())]
+    sources, targets = (
+        [normalise(i, a.ndim)[0] for i in ([axes] if isinstance(axes, int) else axes or ())]
+        for axes in (source, destination)
+    )
     rest = iter([i for i in range(a.ndim) if i not in sources])
     placed = dict(zip(targets, sources, strict=True))
     return transpose(a, axes=tuple(placed[i] if i in placed else next(rest) for i in range(a.ndim)))
@@ -223,12 +225,22 @@ def _numpy_stack(arrays: Any, axis: int = 0) -> Any:
     return stack(*arrays, axis=normalise(axis, np.ndim(arrays[0]) + 1)[0])
 
 
-@implements(np.split, np.array_split)
+@implements(np.array_split)
+def _numpy_array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    if not isinstance(indices_or_sections, (int, np.integer)):
+        return np.split(ary, indices_or_sections, axis)
+    if indices_or_sections <= 0:
+        raise ShapeError(f"array_split: expected one section or more, got {indices_or_sections}.")
+    n, extra = divmod(ary.shape[normalise(axis, ary.ndim)[0]], int(indices_or_sections))
+    return np.split(ary, [i * n + min(i, extra) for i in range(1, int(indices_or_sections))], axis)
+
+
+@implements(np.split)
 def _numpy_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     axis = normalise(axis, ary.ndim)[0]
     size = ary.shape[axis]
-    if isinstance(indices_or_sections, int):
-        n, extra = divmod(size, indices_or_sections)
+    if isinstance(indices_or_sections, (int, np.integer)):
+        n, extra = divmod(size, indices_or_sections) if indices_or_sections > 0 else (0, 1)
         if extra:
             raise ShapeError(f"split: {size} entries do not divide into {indices_or_sections} equal parts.")
         cuts = list(range(n, size, n)) if n else [0] * (indices_or_sections - 1)
@@ -262,6 +274,8 @@ def _numpy_roll(a: Any, shift: Any, axis: Axis = None) -> Any:
 def _numpy_pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: float = 0) -> Any:
     if mode != "constant":
         raise TypeError(f"pad: only mode='constant' has a rule, got mode={mode!r}.")
+    if np.ndim(constant_values):
+        raise TypeError("the argument constant_values must be one number: one per side has no rule")
     width = np.broadcast_to(np.asarray(pad_width), (array.ndim, 2)).tolist()
     return pad(array, width=tuple((int(a), int(b)) for a, b in width), value=constant_values)
 
