@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,9 @@ from ..vocabulary import HookHandle
 
 Array = np.ndarray
 Closure = Callable[[], Any]
+
+
+_COUNTS = ("step", "mu_product")  # what states hold besides arrays; PyTorch has tensors here
 
 
 class Optimizer:
@@ -45,6 +48,7 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = []
         self._step_pre_hooks: OrderedDict[int, Any] = OrderedDict()
         self._step_post_hooks: OrderedDict[int, Any] = OrderedDict()
+        self.steps_taken = 0  # schedules warn if they are stepped first
         groups = list(params)
         if not groups:
             raise ValueError("optimizer got an empty parameter list")
@@ -108,6 +112,7 @@ class Optimizer:
                 loss = closure()
         for group in self.param_groups:
             self.update_group(group)
+        self.steps_taken += 1
         for hook in list(self._step_post_hooks.values()):
             hook(self, (closure,), {})
         return loss
@@ -190,19 +195,17 @@ class Optimizer:
         ]
 
     def _restored(self, name: str, value: Any, p: Tensor, key: Any) -> Any:
-        """One remembered value: tensors become ours, 0-d ones that count steps become numbers."""
-        given = array_of(value)
-        if hasattr(given, "detach"):
-            given = given.detach().cpu().numpy()
+        """One remembered value, copied: a number, or a tensor like the parameter."""
+        given = plain(value)
         if not isinstance(given, np.ndarray | np.generic):
             return copy.deepcopy(value)
-        if given.ndim == 0:
+        if name in _COUNTS:
             return given.item()
         if given.shape != p.shape:
             raise StateDictError(
                 f"state {name!r} of parameter {key}: expected shape {list(p.shape)}, got {list(given.shape)}."
             )
-        return make(given.astype(p.dtype, copy=True))
+        return make(np.array(given, dtype=p.dtype))
 
     def __repr__(self) -> str:
         text = f"{type(self).__name__} ("
@@ -212,6 +215,12 @@ class Optimizer:
                 if key not in ("params", "param_names"):
                     text += f"    {key}: {group[key]}\n"
         return text + ")"
+
+
+def plain(value: Any) -> Any:
+    """The array of a tensor, ours or PyTorch's, and anything else as it is."""
+    given = array_of(value)
+    return given.detach().cpu().numpy() if hasattr(given, "detach") else given
 
 
 def at_least(name: str, value: float, least: float = 0.0) -> None:
@@ -232,6 +241,3 @@ def buffer(state: dict[str, Any], name: str, like: Array) -> Array:
     if kept is None:
         kept = state[name] = make(np.zeros_like(like))
     return kept.array
-
-
-__all__ = ["Array", "Closure", "Iterable", "Optimizer", "at_least", "below_one", "buffer"]

@@ -94,7 +94,7 @@ def _shrink(weight: Tensor, rows: np.ndarray, max_norm: float, norm_type: float)
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """(...) int -> (..., C) int64, 1 at the class and 0 elsewhere; C is one more than the largest class unless given."""
+    """(...) int -> (..., C) int64, 1 at the class and 0 elsewhere; C is the largest class + 1 unless given."""
     largest = int(tensor.array.max()) if tensor.array.size else -1
     if tensor.array.size and tensor.array.min() < 0:
         raise RuntimeError("one_hot: Class values must be non-negative.")

@@ -60,7 +60,7 @@ class Hooked(Persistence):
         return self._hook("_forward_hooks", (hook, with_kwargs, always_call), prepend)
 
     def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> HookHandle:
-        """Call `hook(module, grad_output)` when the gradients of the outputs are known; a returned tuple replaces them."""
+        """Call `hook(module, grad_output)` when the outputs have their gradients; a returned tuple replaces them."""
         self.__dict__["_hooked"] = True
         return self._hook("_backward_pre_hooks", hook, prepend)
 

@@ -69,7 +69,7 @@ class Module(Hooked):
             parameter.node.grad = None if set_to_none else make(np.zeros_like(grad.array))
 
     def apply(self, fn: Callable[[Any], None]) -> Self:
-        """Call `fn(module)` for every module below this one, children first, and for this one: to initialise weights."""
+        """Call `fn(module)` for every module below this one, children first, and this one: to initialise weights."""
         for module in self.children():
             module.apply(fn)
         fn(self)

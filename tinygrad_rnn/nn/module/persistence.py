@@ -174,8 +174,8 @@ def _write(key: str, target: Tensor, value: Any, assign: bool) -> str:
     given = array_of(value)
     if not isinstance(given, np.ndarray | np.generic):
         return (
-            f'While copying the parameter named "{key}", expected a Tensor or an array from checkpoint object but received '
-            f"{type(value).__name__}. "
+            f'While copying the parameter named "{key}", expected a Tensor or an array from checkpoint object but '
+            f"received {type(value).__name__}. "
         )
     if given.shape == (1,) and target.shape == ():
         given = given[0]  # files from before PyTorch had 0-d tensors

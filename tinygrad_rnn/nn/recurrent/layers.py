@@ -168,7 +168,7 @@ class RNNBase(Module):
         return None if hx is None else check_state(self, hx, batch)
 
     def _run(self, xs: list[Tensor], state: State | None, sizes: list[int] | None) -> tuple[list[list[Tensor]], State]:
-        """All layers: inputs of each step -> outputs of each step per direction of the last layer, and the last states."""
+        """All layers: inputs of each step -> outputs of each step, per direction of the last layer, and last states."""
         zeros = None
         if state is None:
             shape, dtype = (xs[0].shape[0], self.hidden_size), xs[0].dtype

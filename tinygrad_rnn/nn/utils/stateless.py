@@ -11,9 +11,11 @@ from ..module import Module
 def functional_call(module: Module, parameters: Mapping[str, Any], args: Any = (), kwargs: Any = None) -> Any:
     """Call `module` with some of its parameters replaced, for this call only.
 
-    parameters: dotted name -> tensor of the same shape, as `named_parameters` names them; the rest stay the module's own.
+    parameters: dotted name -> tensor of the same shape, as `named_parameters` names them; the rest stay the module's
+    own.
     args, kwargs: what the module is called with; a single argument need not be a tuple.
-    Returns what the module returns; gradients flow to the tensors given. Raises KeyError for a name that it does not have.
+    Returns what the module returns; gradients flow to the tensors given. Raises KeyError for a name that it does not
+    have.
     Source of the interface: PyTorch's `torch.func.functional_call`.
     """
     places = {}
