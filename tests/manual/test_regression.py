@@ -88,7 +88,7 @@ def test_s0_3_plot_each(plot_each, reported, capsys, monkeypatch):
     assert lines[-1].startswith("Model training complete! Loss = ")
 
 
-@pytest.mark.parametrize("plot_each", [-1, -0.5, 2.5])
+@pytest.mark.parametrize("plot_each", [-1, -0.5, 2.5, float("inf")])
 def test_s0_3_plot_each_that_means_nothing_is_refused(plot_each):
     with pytest.raises(ValueError, match="plot_each"):
         Run_RNN(*series(8), Tanh(), epochs=1, n_neurons=2, plot_each=plot_each)

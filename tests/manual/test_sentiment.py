@@ -103,7 +103,7 @@ def test_s3_5_clipping_is_by_element():
     np.testing.assert_array_equal(clipped["w"], [-1.0, 0.5, 1.0])
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
 def test_s3_6_all_sentences_right_by_epoch_500(seed, capsys):
     trained = train(rng=np.random.default_rng(seed), report_each=250)
     assert trained.history["train_accuracy"][-1] == trained.history["test_accuracy"][-1] == 1.0

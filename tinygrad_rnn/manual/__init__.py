@@ -2,13 +2,13 @@
 
 Each module stands alone, imports NumPy only (`nextword` not even that) and derives its backward pass in a docstring:
 
-- `regression`: time series, many-to-many, with a forecast by lag
+- `regression` (with `checks`): time series, many-to-many, with a forecast by lag
 - `classifier`: many-to-one on a batch, squared error
 - `charmodel`: the next character
 - `sentiment` and `sentiment_data`: a sentence's mood, word by word
 - `nextword`: the next word, in lists and `math`
 - `rnn`, `gated`: tanh RNN, LSTM and GRU with PyTorch's parameter names
-- `vectorized`: the same three cells as an expert writes them for speed
+- `vectorized` (with `vectorized_cells`): the same three cells as an expert writes them for speed
 - `figures`: what the modules draw; the only one that asks for matplotlib, and only when something is drawn
 
 Every module offers `loss_and_gradients(parameters, ...)`: a dict of named arrays in, the loss and a dict of gradients

@@ -1,8 +1,7 @@
 """A character model that learns one text by heart: softmax RNN, backpropagation through time, sampling.
 
-NumPy only. Arrays are laid out (features, batch, time). Parameters live in a dict under the names of the field's most
-copied
-course notes: `Waa: (A, A)`, `Wax: (A, X)`, `Wya: (Y, A)`, `ba: (A, 1)`, `by: (Y, 1)`.
+NumPy only. Arrays are laid out (features, batch, time). Parameters live in a dict: `Waa: (A, A)`, `Wax: (A, X)`,
+`Wya: (Y, A)`, `ba: (A, 1)`, `by: (Y, 1)`.
 
     a_t = tanh(Wax x_t + Waa a_{t-1} + ba),   z_t = Wya a_t + by,   y_hat_t = softmax(z_t)
 """
@@ -153,8 +152,7 @@ def rnn_step_backward(
 def rnn_backward(
     y: np.ndarray, y_hat: np.ndarray, caches: Sequence[Cache], parameters: Parameters, epsilon: float = 0.0
 ) -> dict[str, np.ndarray]:
-    """Return the gradients of `compute_loss` by the names of the parameters: every step's share, added up from the
-    last.
+    """Return the gradients of `compute_loss` by the names of the parameters: the steps' shares, from the last one.
 
     y, y_hat: (Y, m, T).  caches: T of them, from `rnn_forward`.
     """
@@ -173,8 +171,8 @@ def loss_and_gradients(
 ) -> tuple[float, dict[str, np.ndarray]]:
     """Return the loss from a zero first state, and its gradients by the names of the parameters.
 
-    x: (X, m, T).  y: (Y, m, T), one-hot.  epsilon: see `compute_loss`; 0, plain cross entropy, is what training
-        descends.
+    x: (X, m, T).  y: (Y, m, T), one-hot.
+    epsilon: see `compute_loss`; 0, plain cross entropy, is what training descends.
     """
     y_hat, caches = _run(parameters, x)
     return compute_loss(y_hat, y, epsilon), rnn_backward(y, y_hat, caches, parameters, epsilon)

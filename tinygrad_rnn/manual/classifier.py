@@ -83,8 +83,7 @@ class SimpleRNN:
             )
 
     def forward(self, x: np.ndarray, h0: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return the last state `h_T: (B, H)` and all of them `hs: (B, T, H)`, for x: (B, T, D) and h0: (B, H) or
-        None."""
+        """Return the last state `h_T: (B, H)` and all of them `hs: (B, T, H)`.  x: (B, T, D).  h0: (B, H) or None."""
         hs = run(x, self.w_x, self.w_h, self.b, h0)
         return hs[:, -1], hs
 
@@ -179,11 +178,10 @@ class ScratchSimpleRNNClassifier:
 
         x: (B, T, D).  y, y_pred: (B, C), the target and what `forward(x)` said.
 
-        The documented rate belongs to the objective J = 1/(2B) sum (y_hat - y)^2, whose error signal is (y_hat - y) /
-        B. The printed loss is the mean L = 1/(BC) sum (y_hat - y)^2, so J = C/2 L, and the step is C/2 learning_rate
-        dL/dtheta. With
-        one output that is half of the gradient of the loss that is printed: here a rate, where it was published as a
-            gradient.
+        The documented rate belongs to J = 1/(2B) sum (y_hat - y)^2, whose error signal is (y_hat - y) / B. The printed
+        loss is the mean L = 1/(BC) sum (y_hat - y)^2, so J = C/2 L, and the step is C/2 learning_rate dL/dtheta. With
+        one output that is half of the printed loss's gradient: here it is a matter of the rate, as published it was
+        taken for the gradient itself.
         """
         if np.shape(y_pred) != (len(x), len(self.By)):
             raise ValueError(f"backward: expected y_pred of shape ({len(x)}, {len(self.By)}), got {np.shape(y_pred)}.")

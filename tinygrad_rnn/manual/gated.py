@@ -1,9 +1,8 @@
 """LSTM and GRU by hand: the gates, and every way by which an error travels back through them.
 
-NumPy only. Shapes and names are PyTorch's `LSTMCell`, `GRUCell` and `Linear`, in its gate order, i f g o and r z n,
-stacked in
-rows: `weight_ih: (4H, D)` or `(3H, D)`, `weight_hh: (4H, H)` or `(3H, H)`, `bias_ih`, `bias_hh`, `head.weight: (C, H)`,
-`head.bias: (C,)`; inputs are (T, B, D). Head and loss are those of `rnn`.
+NumPy only. Shapes and names are PyTorch's `LSTMCell`, `GRUCell` and `Linear`, the gates stacked in rows in its
+order, i f g o and r z n: `weight_ih: (4H, D)` or `(3H, D)`, `weight_hh: (4H, H)` or `(3H, H)`, `bias_ih`, `bias_hh`,
+`head.weight: (C, H)`, `head.bias: (C,)`; inputs are (T, B, D). Head and loss are those of `rnn`.
 """
 
 from collections.abc import Sequence
@@ -104,8 +103,8 @@ def lstm_backward(
 
     a is linear in x_t, h_{t-1} and the shared parameters, so
 
-        dW_ih = sum_t da^T x_t   dW_hh = sum_t da^T h_{t-1}   db_ih = db_hh = sum_t sum_b da   dx_t = da W_ih   dh_carry
-        = da W_hh
+        dW_ih = sum_t da^T x_t   dW_hh = sum_t da^T h_{t-1}   db_ih = db_hh = sum_t sum_b da
+        dx_t = da W_ih   dh_carry = da W_hh
     """
     gradients = zero_gradients(parameters)
     dx = np.empty_like(x)
@@ -135,9 +134,9 @@ def gru_forward(
 ) -> tuple[np.ndarray, list[GRUStep]]:
     """Step through time; return the outputs h: (T, B, H) and one record per step.
 
-    x: (T, B, D).  h0: (B, H) or None for zeros.  The reset gate acts on the product, not on the state before it, and
-        the
-    new state is n where z is 0:
+    x: (T, B, D).  h0: (B, H) or None for zeros.
+
+    The reset gate acts on the product, not on the state before it, and the new state is n where z is 0:
 
         r, z = sigmoid(a_r, a_z),   n = tanh(x_t W_in^T + b_in + r * (h_{t-1} W_hn^T + b_hn))
         h_t = (1 - z) * n + z * h_{t-1}

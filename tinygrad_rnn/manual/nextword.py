@@ -117,9 +117,9 @@ def loss_and_gradients(
 ) -> tuple[float, Parameters]:
     """Return L = sum_t -log p_t[target_t] and its gradients, lists shaped and named like the parameters.
 
-    words, targets: T indices each.  truncate: let an error reach back over so many steps only, its own included; 1 is
-        what the
-    published description writes, with no term from the step after; None is the whole gradient.
+    words, targets: T indices each.
+    truncate: let an error reach back over so many steps only, its own included; None is the whole gradient, 1 is what
+        the published description writes, without the term from the step after.
 
     At the softmax dL_t/dy_t = p_t - onehot(target_t) =: e_t. The state h_t acts on its own output and, through
     h_{t+1} = tanh(... Wh h_t ...), on all later ones. With delta_t the gradient at the argument of tanh:

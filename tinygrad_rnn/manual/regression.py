@@ -10,13 +10,12 @@ published one is its transpose.
 
 import copy
 import math
-import operator
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.manual import figures
+from tinygrad_rnn.manual import checks, figures
 
 __all__ = ["Apply_RNN", "RNN_model", "Run_RNN", "SGD_Optimizer", "Tanh", "loss_and_gradients", "training"]
 
@@ -40,11 +39,11 @@ class RNN_model:  # noqa: N801 - the documented name
     """One recurrent layer and a linear output without bias.
 
     n_neurons: H, the size of the state.
-    Activation: an object (or its class) with `forward` and `backward` like `Tanh`; every time step works on a copy of
-        its own.
+    Activation: an object (or its class) with `forward` and `backward` like `Tanh`; each time step has a copy of its
+        own.
     n_features: D, the size of one input, 1 unless given.
-    Draws `Wh: (H, H)`, `Wi: (H, D)`, `Wo: (1, H)`, `bias: (H, 1)`, in this order, as 0.1 N(0, 1) from NumPy's global
-        generator.
+    Draws `Wh: (H, H)`, `Wi: (H, D)`, `Wo: (1, H)`, `bias: (H, 1)`, in this order, as 0.1 N(0, 1), from the global
+    generator of NumPy.
     """
 
     def __init__(self, n_neurons: int, Activation: Any, n_features: int = 1) -> None:
@@ -77,7 +76,7 @@ class RNN_model:  # noqa: N801 - the documented name
         X_t: (T, D) or (T,) float.  Sets `T`, `X_t`, `Y_hat: (T, 1)`, `H`: T + 1 states (H, 1), the first zero,
         `Act_list`: T activations, `d_Wh, d_Wi, d_Wo, d_bias`: zero, shaped like the parameters. Returns None.
         """
-        self.X_t = _sequence(X_t, "X_t", features=self.Wi.shape[1])
+        self.X_t = checks.sequence(X_t, "X_t", features=self.Wi.shape[1])
         self.T = len(self.X_t)
         self.Act_list, self.H, self.Y_hat = self.RNN_Cell(self.X_t, *_fresh(self, self.T))
         self.d_Wh, self.d_Wi, self.d_Wo, self.d_bias = (np.zeros_like(getattr(self, name)) for name in PARAMETERS)
@@ -117,7 +116,7 @@ class RNN_model:  # noqa: N801 - the documented name
         """
         if not hasattr(self, "H"):
             raise RuntimeError("RNN_model.backward: nothing to differentiate yet. Call forward first.")
-        dy = _sequence(d_values, "d_values", length=self.T, features=1)
+        dy = checks.sequence(d_values, "d_values", length=self.T, features=1)
         deltas = np.empty((self.n_neurons, self.T), self.Wh.dtype)
         from_next = np.zeros((self.n_neurons, 1), self.Wh.dtype)
         for t in reversed(range(self.T)):
@@ -135,8 +134,7 @@ class RNN_model:  # noqa: N801 - the documented name
 class SGD_Optimizer:  # noqa: N801 - the documented name
     """Gradient descent with momentum, and a rate that falls as 1 / (1 + decay n).
 
-    lr: the rate at the start.  momentum: share of the last step that is kept, 0 for none.  decay: per iteration, 0 for
-        none.
+    lr: the rate at the start.  momentum: the share of the last step that is kept.  decay: per iteration.
     The rate stands *inside* the velocity, v <- momentum v - current_lr g, so while it falls this differs from
     PyTorch's SGD, which multiplies the velocity by the current rate; at a constant rate the two are equal.
     """
@@ -179,7 +177,7 @@ def loss_and_gradients(
     """
     model = RNN_model.from_parameters(parameters)
     model.forward(x)
-    error = model.Y_hat - _sequence(y, "y", length=model.T, features=1)
+    error = model.Y_hat - checks.sequence(y, "y", length=model.T, features=1)
     model.backward(error)
     return 0.5 * float(np.sum(error**2)), {name: getattr(model, f"d_{name}") for name in PARAMETERS}
 
@@ -187,13 +185,11 @@ def loss_and_gradients(
 def training(
     model: RNN_model, optimizer: SGD_Optimizer, x: np.ndarray, y: np.ndarray, epochs: int
 ) -> Iterator[tuple[int, float]]:
-    """Train epoch by epoch, yielding (epoch, loss): for progress bars and dashboards, which stop by not asking for
-    more.
+    """Train epoch by epoch, yielding (epoch, loss), for progress bars and dashboards: to stop, ask for no more.
 
-    x: (T, D), y: (T, 1) float, one sequence.  The loss, 1/2 mean_t (y_hat_t - y_t)^2, is the one before this epoch's
-        update.
+    x: (T, D), y: (T, 1) float, one sequence.  The loss is 1/2 mean_t (y_hat_t - y_t)^2, before this epoch's update.
     """
-    y = _sequence(y, "y", features=1)
+    y = checks.sequence(y, "y", features=1)
     for epoch in range(epochs):
         model.forward(x)
         error = model.Y_hat - y
@@ -224,11 +220,11 @@ def Run_RNN(
     dt: with a lag the model reads the series itself and learns y_{t+dt} from y_t; X_t is then run through at the end
         only (pass Y_t there to forecast), and the last dt outputs lie beyond the data.
     The printed loss is 1/2 sum (y_hat - y)^2 / (T - dt), half a mean squared error, of which the gradient in use is the
-    un-divided sum's. Raises ValueError for a negative `epochs`, `dt` or `plot_each`, dt >= T, and shapes that do not
+    un-divided sum's. Raises ValueError for negative `epochs`, `dt`, `plot_each`, for dt >= T and shapes that do not
     fit.
     """
-    x, y = _sequence(X_t, "X_t"), _sequence(Y_t, "Y_t", features=1)
-    dt, epochs, every = _lag(dt, x, y), _epochs(epochs), _period(plot_each)
+    x, y = checks.sequence(X_t, "X_t"), checks.sequence(Y_t, "Y_t", features=1)
+    dt, epochs, every = checks.lag(dt, x, y), checks.count(epochs, "epochs"), checks.period(plot_each)
     model = RNN_model(n_neurons, Activation, n_features=x.shape[1])
     optimizer = SGD_Optimizer(lr, momentum, decay)
     inputs, targets = (y[:-dt], y[dt:]) if dt else (x, y)
@@ -252,7 +248,7 @@ def Apply_RNN(X_t: np.ndarray, rnn: RNN_model) -> np.ndarray:
 
     X_t: (T, D) or (T,) float.  Returns Y_hat: (T, 1).
     """
-    X_t = _sequence(X_t, "X_t", features=rnn.Wi.shape[1])
+    X_t = checks.sequence(X_t, "X_t", features=rnn.Wi.shape[1])
     return rnn.RNN_Cell(X_t, *_fresh(rnn, len(X_t)))[2]
 
 
@@ -264,49 +260,6 @@ def _fresh(model: RNN_model, T: int) -> tuple[np.ndarray, list, list, np.ndarray
 
 def _half_mean_square(error: np.ndarray) -> float:
     return 0.5 * float(np.mean(error**2))
-
-
-def _sequence(values: Any, name: str, length: int | None = None, features: int | None = None) -> np.ndarray:
-    """Return a sequence as (T, D) floats, or say what is wrong with it."""
-    array = np.asarray(values)
-    array = array if array.dtype.kind == "f" else array.astype(float)
-    array = array.reshape(-1, 1) if array.ndim == 1 else array
-    if array.ndim != 2 or not array.size:
-        raise ValueError(f"{name}: expected shape (T, features) or (T,), not empty, got {np.shape(values)}.")
-    if length not in (None, len(array)) or features not in (None, array.shape[1]):
-        expected = f"({'T' if length is None else length}, {'features' if features is None else features})"
-        raise ValueError(f"{name}: expected shape {expected}, got {np.shape(values)}. Time is the first axis.")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity. Clean or drop those steps first.")
-    return array
-
-
-def _lag(dt: int, x: np.ndarray, y: np.ndarray) -> int:
-    dt, T = operator.index(dt), len(x)
-    if len(y) != T:
-        raise ValueError(f"Run_RNN: expected X_t and Y_t of one length, got {T} and {len(y)} steps.")
-    if dt < 0:
-        raise ValueError(f"Run_RNN: expected a time lag dt of at least 0, got {dt}: the past cannot be forecast.")
-    if dt >= T:
-        raise ValueError(f"Time lag dt={dt} must be smaller than the data size T={T}. Pass more data or reduce dt.")
-    if dt and x.shape[1] != 1:
-        raise ValueError(f"Run_RNN: with dt={dt} the model reads Y_t, so X_t needs 1 feature, not {x.shape[1]}.")
-    return dt
-
-
-def _epochs(epochs: int) -> int:
-    if operator.index(epochs) < 0:
-        raise ValueError(f"Run_RNN: expected epochs of at least 0, got {epochs}.")
-    return epochs
-
-
-def _period(plot_each: float | None) -> int:
-    """Return after how many epochs to report; 0 means never."""
-    if plot_each is None or plot_each == 0:
-        return 0
-    if plot_each < 0 or (plot_each > 1 and plot_each != int(plot_each)):
-        raise ValueError(f"Run_RNN: expected plot_each as 0, at most 1, or a whole number, got {plot_each}.")
-    return max(1, int(plot_each))
 
 
 def _open_plot() -> figures.FitPlot | None:

@@ -1,5 +1,4 @@
-"""The textbook tanh RNN, step by step, with a linear head: what the character models run on, and what is compared
-first.
+"""The textbook tanh RNN, step by step, with a linear head: the model whose gradients are compared first.
 
 NumPy only. Shapes and names are PyTorch's `RNNCell` and `Linear`, so its arrays fit unchanged: `weight_ih: (H, D)`,
 `weight_hh: (H, H)`, `bias_ih: (H,)`, `bias_hh: (H,)`, `head.weight: (C, H)`, `head.bias: (C,)`; inputs are (T, B, D).
@@ -90,9 +89,8 @@ def backward(
 ) -> tuple[Gradients, np.ndarray, np.ndarray]:
     """Backpropagate through time; return the gradients of the cell by name, dL/dx: (T, B, D) and dL/dh_0: (B, H).
 
-    x: (T, B, D).  states: (T + 1, B, H), from `forward`.  d_states: (T, B, H), what each h_t, t = 1 ... T, receives
-        from
-    outside, such as the head.
+    x: (T, B, D).  states: (T + 1, B, H), from `forward`.
+    d_states: (T, B, H), what each h_t, t = 1 ... T, receives from outside, such as the head.
 
     h_t acts outside and on the next step, so with delta_t the gradient at the argument of tanh and rows as examples:
 
@@ -120,8 +118,9 @@ def backward(
 def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
     """Return the mean over steps and batch of -log softmax(y)[target], and its gradient.
 
-    logits: (T, B, C).  targets: (T, B) integers.  With L = log sum_j exp(y_j) - y_target: dL/dy = softmax(y) -
-        onehot(target).
+    logits: (T, B, C).  targets: (T, B) integers.
+
+    With L = log sum_j exp(y_j) - y_target: dL/dy = softmax(y) - onehot(target).
     """
     if targets.shape != logits.shape[:2] or targets.dtype.kind not in "iu":
         raise ValueError(

@@ -50,8 +50,7 @@ def build_vocabulary(sentences: Iterable[str]) -> dict[str, int]:
 
 
 def encode(sentence: str, word_to_ix: Mapping[str, int]) -> np.ndarray:
-    """Return the words as one-hot rows, (T, V) float64.  Raises ValueError for an unknown word and an empty
-    sentence."""
+    """Return the words as one-hot rows, (T, V) float64.  Raises ValueError for an unknown word or none at all."""
     words = sentence.split()
     if not words:
         raise ValueError("encode: expected a sentence with at least one word, got an empty one.")
@@ -98,8 +97,7 @@ def backward(parameters: Parameters, inputs: np.ndarray, states: np.ndarray, dy:
     Only the last state is judged, y = Why h_T + by, so dWhy = dy h_T^T, dby = dy and dL/dh_T = Why^T dy. Earlier states
     act through the next one only. With delta_t the gradient at the argument of tanh:
 
-        delta_t = (1 - h_t^2) * dL/dh_t,   dL/dh_{t-1} = Whh^T delta_t        (transposed: the published code forgets
-        it)
+        delta_t = (1 - h_t^2) * dL/dh_t,   dL/dh_{t-1} = Whh^T delta_t     (transposed, which is forgotten as published)
 
     and the argument Wxh x_t + Whh h_{t-1} + bh shares its parameters over time:
 
@@ -176,8 +174,7 @@ def train(
 
     train_set, test_set: sentence -> label.  rng: draws weights and orders; seed 0 unless given.
     report_each: print loss and accuracy after every so many epochs; 0 prints nothing.
-    The history's training curves are those met on the way, before each update; the test curves are taken after the
-    epoch.
+    The training curves are what is met on the way, before each update; the test curves are taken after the epoch.
     """
     if epochs < 0 or report_each < 0:
         raise ValueError(f"train: expected epochs and report_each of at least 0, got {epochs} and {report_each}.")

@@ -1,9 +1,8 @@
-"""Short verdicts with their mood, for `sentiment`: 58 to train on, 20 others to test on, 17 words, at most 7 a
-sentence.
+"""Short verdicts with their mood, for `sentiment`: 58 to train on, 20 others to test on.
 
-True is good. "not" and "never" turn the judgement after them round; "very" and "truly" change nothing, and may stand
-between. No test sentence is among the training ones, so a model that has learned its sentences by heart still has to
-have understood negation. Imports nothing.
+They are made of 17 words, at most 7 each. True is good. "not" and "never" turn the judgement after them round; "very"
+and "truly" change nothing, and may stand between. No test sentence is among the training ones, so a model that has
+learned its sentences by heart still has to have understood negation. Imports nothing.
 """
 
 __all__ = ["test_data", "train_data"]

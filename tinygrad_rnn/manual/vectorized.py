@@ -28,8 +28,7 @@ class Network:
 
     cell: TanhRNN, LSTM or GRU.  T, B: steps and batch.
     parameters: copied. Per layer `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`, with suffix `_l0`, `_l1`, ... or none,
-        and with any prefix; `head.weight: (C, H)`, `head.bias: (C,)`; with `embedding.weight: (V, D)` the inputs are
-        words.
+        and any prefix; `head.weight: (C, H)`, `head.bias: (C,)`; with `embedding.weight: (V, D)` inputs are words.
     `parameters` and `gradients` are dicts of views, by the given names, and stay valid. Raises ValueError for missing
     names and shapes that do not fit.
     """
@@ -58,8 +57,7 @@ class Network:
     def loss_and_gradients(self, x: np.ndarray, targets: np.ndarray) -> tuple[float, dict[str, np.ndarray]]:
         """Return the mean loss over all steps, and `gradients`, whose arrays the next call overwrites.
 
-        x: (T, B, D) float, or (T, B) words.  targets: (T, B) integers for cross entropy, (T, B, C) for the squared
-            error.
+        x: (T, B, D) float, or (T, B) words.  targets: (T, B) integers: cross entropy, (T, B, C) floats: squared error.
         """
         loss = self._pass(x, targets)
         if self.embedding:
@@ -101,9 +99,8 @@ class Network:
 class _Head:
     """Scores W h_t + b, the loss, and the way back, for a block of steps at a time.
 
-    A block's scores stay in the cache from their product to the last use of their gradient. Each block adds to the
-    gradient of
-    the weight, which must not cost more than it saves: a block is never narrower than a few H.
+    A block's scores stay in the cache from their product to the last use of their gradient. Each block adds its share
+    to the gradient of the weight, which must not cost more than it saves: so a block is never narrower than a few H.
     """
 
     def __init__(self, parameters: Mapping[str, np.ndarray], gradients: Mapping[str, np.ndarray], N: int) -> None:

@@ -3,13 +3,11 @@
 NumPy only. The mathematics is that of `rnn` and `gated`, derived there; this is about its order of work:
 
 - What does not wait for the state is taken for all T steps at once: the product with the inputs going forward, every
-weight
-  gradient coming back. Left in the loop are the product with the state and the activations.
+  weight gradient coming back. Left in the loop are the product with the state and the activations.
 - A bias is the weight of a constant input: inputs are kept with a column of ones, so the input product adds it, and the
   product that makes the weight gradient sums it.
 - Each gate is a block of its own, (gates, ..., B, H), so that passes over a gate are contiguous. One batched product
-serves all
-  gates, and its small blocks suit the small-matrix kernels of BLAS better than one wide product.
+  serves all gates, and its small blocks suit the small-matrix kernels of BLAS better than one wide product.
 - sigmoid(a) = 1/2 + 1/2 tanh(a/2): with the half put into a copy of the weights, one tanh serves all gates.
 - The recurrent weight is copied transposed once per pass, for its T products read it row by row.
 - Buffers start on a cache line: a 64-byte vector register is then loaded from one line and not from two.
