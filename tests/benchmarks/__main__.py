@@ -31,6 +31,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.add_argument(flag, type=_subset(choices), default=choices, help=f"{text}: {','.join(choices)}")
     parser.add_argument("--threads", type=_numbers, default=[1, 2], help="BLAS threads, such as 1 or 1,2")
     parser.add_argument("--rounds", type=int, default=15, help="turns per side (default 15)")
+    parser.add_argument("--clock", choices=["wall", "processor"], default="wall", help="processor: for a busy machine")
     parser.add_argument("--markdown", action="store_true", help="print Markdown instead of text")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the tables to FILE as Markdown, too")
     parser.add_argument("--smoke", action="store_true", help="once round, small: to see that everything runs")
@@ -59,33 +60,33 @@ def _numbers(text: str) -> list[int]:
 
 def tables(options: argparse.Namespace) -> Iterator[Table]:
     """The tables asked for, each as soon as it is measured."""
-    rounds = options.rounds
+    rounds, clock = options.rounds, options.clock
 
     def chosen(sides: list[str]) -> list[str]:
         return [side for side in sides if side in options.sides]
 
     if "recording" in options.parts:
-        results = race(chosen(RECORDING_SIDES), "recording", rounds)
+        results = race(chosen(RECORDING_SIDES), "recording", rounds, clock=clock)
         title = "Recording: tanh(h * w) on 8x8 float64, forward and backward, per op"
         yield race_table(title, results, ["autograd", "mygrad", "dezero", "torch"])
     if "import" in options.parts:
         yield scaling.import_table(rounds)
     if "ops" in options.parts:
         for name in ("add", "tanh", "matmul"):
-            results = race(chosen(OP_SIDES), f"op:{name}", rounds)
+            results = race(chosen(OP_SIDES), f"op:{name}", rounds, clock=clock)
             yield race_table(f"Eager {name} on 16x64 float32, forward and backward, per op", results, ["torch"])
     if "steps" in options.parts:
         for threads in options.threads:
-            yield from step_tables(options.workloads, chosen(STEP_SIDES), rounds, threads)
+            yield from step_tables(options.workloads, chosen(STEP_SIDES), rounds, threads, clock)
     if "scaling" in options.parts:
         yield scaling.table(options.smoke)
 
 
-def step_tables(workloads: list[str], sides: list[str], rounds: int, threads: int) -> Iterator[Table]:
+def step_tables(workloads: list[str], sides: list[str], rounds: int, threads: int, clock: str) -> Iterator[Table]:
     """One table a workload, and one that has them all as fractions of PyTorch eager's time."""
     everything: dict[str, dict[str, Result]] = {}
     for name in workloads:
-        everything[name] = race(sides, f"step:{name}", rounds, threads)
+        everything[name] = race(sides, f"step:{name}", rounds, threads, clock)
         title = f"{name}, {WORKLOADS[name]}: one training step, {threads} thread{'s' if threads > 1 else ''}"
         yield race_table(title, everything[name], ["torch", "torch-cells", "manual", "jax"])
     summary = Table(
@@ -104,7 +105,7 @@ def main() -> int:
     options = parse()
     begin = time.perf_counter()
     command = " ".join(["python -m tests.benchmarks", *sys.argv[1:]])
-    heading = f"`{command}`\n\n{machine()}; medians of {options.rounds} interleaved rounds\n"
+    heading = f"`{command}`\n\n{machine()}; medians of {options.rounds} interleaved rounds, {options.clock} clock\n"
     print(heading, flush=True)
     written = [heading]
     wrong = False

@@ -16,6 +16,7 @@ class Side(NamedTuple):
 SIDES = {
     "eager": Side("tinygrad_rnn eager", "torchlike", "tinygrad_rnn"),
     "compiled": Side("tinygrad_rnn compiled", "compiled", "tinygrad_rnn.compiler"),
+    "compiled-step": Side("tinygrad_rnn compiled step", "compiled", "tinygrad_rnn.compiler"),
     "manual": Side("manual.vectorized", "expert", "tinygrad_rnn.manual.vectorized"),
     "torch": Side("PyTorch eager nn", "torchlike", "torch"),
     "torch-cells": Side("PyTorch eager cells", "torchlike", "torch"),
@@ -25,6 +26,6 @@ SIDES = {
     "dezero": Side("DeZero", "tapes", "dezero"),
 }
 
-STEP_SIDES = ["eager", "compiled", "manual", "torch", "torch-cells", "jax"]
+STEP_SIDES = ["eager", "compiled", "compiled-step", "manual", "torch", "torch-cells", "jax"]
 RECORDING_SIDES = ["eager", "autograd", "mygrad", "dezero", "torch"]
 OP_SIDES = ["eager", "torch"]

@@ -37,8 +37,11 @@ class Result:
         return statistics.median(self.seconds) if self.seconds else float("nan")
 
 
-def race(sides: list[str], task: str, rounds: int, threads: int = 1) -> dict[str, Result]:
-    """Let each side do the task `rounds` times, in turns whose order rotates. Returns a result per side."""
+def race(sides: list[str], task: str, rounds: int, threads: int = 1, clock: str = "wall") -> dict[str, Result]:
+    """Let each side do the task `rounds` times, in turns whose order rotates. Returns a result per side.
+
+    clock: "wall"; or "processor", which is fair to all on a machine that others use, and means little with two threads.
+    """
     workers = {side: Worker(side, threads) for side in sides}
     try:
         results = {side: _prepared(worker, task) for side, worker in workers.items()}
@@ -49,7 +52,8 @@ def race(sides: list[str], task: str, rounds: int, threads: int = 1) -> dict[str
             start = turn % len(running) if running else 0
             for side in running[start:] + running[:start]:
                 answer = workers[side].ask(repeats=repeats[side])
-                results[side].seconds.append(answer["seconds"] / workers[side].units)
+                share = answer["threads"] if clock == "processor" else 1.0
+                results[side].seconds.append(answer["seconds"] * share / workers[side].units)
                 shares[side].append(answer["threads"])
         for side in running:
             results[side].threads = statistics.median(shares[side])
