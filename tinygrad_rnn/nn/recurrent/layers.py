@@ -134,10 +134,10 @@ class RNNBase(Module):
         for t in range(x.shape[time]):
             with scope(t=t):
                 xs.append(apply(getitem, (x,), {"index": (*lead, t)}))
-        if unbatched and hx is not None:
-            hx = check_state(self, hx, None)
-            hx = tuple(reshape(part, shape=(part.shape[0], 1, part.shape[1])) for part in hx)
-        outputs, state = self._run(xs, self._first(x, x.shape[batch], hx), None)
+        state = None if hx is None else check_state(self, hx, None if unbatched else x.shape[batch])
+        if unbatched and state is not None:
+            state = tuple(reshape(part, shape=(part.shape[0], 1, part.shape[1])) for part in state)
+        outputs, state = self._run(xs, state, None)
         sides = [apply(stack, side, {"axis": time}) for side in outputs]
         output = sides[0] if len(sides) == 1 else apply(concatenate, sides, {"axis": 2})
         if unbatched:
@@ -148,8 +148,8 @@ class RNNBase(Module):
     def _forward_packed(self, input: PackedSequence, hx: Any) -> tuple[Any, Any]:
         check_input(self, input.data, packed=True)
         sizes = input.batch_sizes.array.tolist()
-        state = self._first(input.data, sizes[0], hx)
-        if hx is not None and input.sorted_indices is not None:
+        state = None if hx is None else check_state(self, hx, sizes[0])
+        if state is not None and input.sorted_indices is not None:
             state = _reordered(state, input.sorted_indices)
         xs, start = [], 0
         for t, size in enumerate(sizes):
@@ -162,10 +162,6 @@ class RNNBase(Module):
         if input.unsorted_indices is not None:
             state = _reordered(state, input.unsorted_indices)
         return input._replace(data=data), self._packed_up(state)
-
-    def _first(self, x: Tensor, batch: int, hx: Any) -> State | None:
-        """The initial state as given and checked, or None for zeros."""
-        return None if hx is None else check_state(self, hx, batch)
 
     def _run(self, xs: list[Tensor], state: State | None, sizes: list[int] | None) -> tuple[list[list[Tensor]], State]:
         """All layers: inputs of each step -> outputs of each step, per direction of the last layer, and last states."""
