@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from .dot import run_dot, to_graphviz
+from .html import View, page
 from .layout import Picture, place
 from .model import Diagram, read
 from .model.heat import look_at_errors, look_at_gradients, mark
+from .model.read import modules
+from .model.sweep import gradients_of, measure, values_of
 from .record import record
-from .svg import THEMES, write
+from .svg import check_theme, write
 from .text import as_json, summary, text
 
 ELIDE = {"ops": 6, "modules": 12, "layers": None}
@@ -51,18 +54,15 @@ def draw(
     engine: None for our own layout, "dot" for a `dot` program on PATH, which is given `timeout` seconds.
     Returns a `Drawing`. Raises TypeError, ValueError or IndexError with what was expected and what to do.
     """
-    if theme not in THEMES:
-        raise ValueError(f"viz.draw: theme={theme!r} is none of {', '.join(map(repr, THEMES))}.")
+    check_theme(theme)
     if engine not in (None, "dot"):
         raise ValueError(f'viz.draw: engine={engine!r} is neither None (our own layout) nor "dot".')
     found = record(x, args, kwargs)
     limit = ELIDE.get(level) if elide == "auto" else elide
     if isinstance(limit, str):
         raise ValueError(f'viz.draw: elide={elide!r} is neither a number of steps, None, nor "auto".')
-    diagram = read(
-        found.nodes, level=level, steps=steps, elide=limit, expand=expand, collapse=collapse, names=found.names,
-        classes=found.classes,
-    )  # fmt: skip
+    reader = functools.partial(read, found.nodes, steps=steps, elide=limit, names=found.names, classes=found.classes)
+    diagram = reader(level=level, expand=expand, collapse=collapse)
     diagram.backward = backward
     if gradients:
         look_at_gradients(diagram)
@@ -70,19 +70,21 @@ def draw(
         look_at_errors(diagram, errors)
     if marks:
         mark(diagram, marks)
-    return Drawing(diagram, theme=theme, engine=engine, timeout=timeout, title=title or found.title)
+    return Drawing(diagram, reader, theme=theme, engine=engine, timeout=timeout, title=title or found.title)
 
 
 class Drawing:
     """A drawing: `.svg`, `.html`, `.dot`, `.text`, `.json` are text; `.save(path)` writes any of them, or .png and
     .pdf.
 
-    diagram: the boxes and edges. picture: the same with places. Notebooks show it by themselves.
+    diagram: the boxes and edges. reader: reads the graph anew at another level. picture: the layout. Notebooks show
+    it by themselves.
     """
 
     def __init__(
         self,
         diagram: Diagram,
+        reader: Callable[..., Diagram],
         *,
         theme: str = "auto",
         engine: str | None = None,
@@ -90,6 +92,7 @@ class Drawing:
         title: str = "",
     ) -> None:
         self.diagram = diagram
+        self._reader = reader
         self.theme = theme
         self.title = title
         self._engine = engine
@@ -109,6 +112,24 @@ class Drawing:
 
     def _svg(self, theme: str) -> str:
         return write(self.picture, theme, summary(self.diagram), self.title)
+
+    @functools.cached_property
+    def html(self) -> str:
+        """One page that works offline: pan, zoom, open and close modules, search, walk through time."""
+        graph = self.diagram.graph
+        measured, values = None, None
+        if any(graph.nodes[root].needs_grad for root in graph.roots):
+            values = values_of(graph)
+            measured = [measure(value) for value in values], gradients_of(graph, values)
+
+        def read_view(view: View) -> Diagram:
+            diagram = self._reader(level="modules", expand=view.expand, collapse=view.collapse)
+            diagram.backward = True
+            if measured is not None:
+                diagram.values, diagram.gradients = measured
+            return diagram
+
+        return page(read_view, modules(graph), self.title, values)
 
     @functools.cached_property
     def dot(self) -> str:
@@ -137,6 +158,7 @@ class Drawing:
         path = Path(path)
         writers = {
             ".svg": lambda: self.svg,
+            ".html": lambda: self.html,
             ".dot": lambda: self.dot,
             ".txt": lambda: self.text,
             ".json": lambda: self.json,

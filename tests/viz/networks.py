@@ -201,3 +201,78 @@ def expression(seed=0):
         c = a * b
         d = tg.exp(-c) + 0.5
         return (c / d + tg.log(d) * 2.0).sum()
+
+
+def last_state_loss(T=10, scale=0.3, seed=0, H=4, cell="tanh"):
+    """Only the last state is judged, so the gradient has to travel all the way; float64, so digits do not depend on the
+    machine.
+    """
+    rng = np.random.default_rng(seed)
+    gates = CELLS[cell][1]
+    parameters = []
+    for name, shape in [("weight_ih_l0", (gates * H, 3)), ("weight_hh_l0", (gates * H, H)), ("bias_ih_l0", (gates * H,)),
+                        ("bias_hh_l0", (gates * H,))]:  # fmt: skip
+        parameters.append(tg.tensor(scale * rng.standard_normal(shape), requires_grad=True))
+        parameters[-1].node.name = name
+    x = tg.tensor(rng.standard_normal((T, 2, 3)))
+    state = tuple(tg.zeros(2, H, dtype=tg.float64) for _ in range(CELLS[cell][2]))
+    with record_everything(), scope("rnn"), scope("l0"):
+        for t in range(T):
+            with scope(t=t):
+                state = CELLS[cell][0](x[t], state, *parameters)
+    with record_everything():
+        return (state[0] * state[0]).sum()
+
+
+def orthogonal(T, factor, seed=0, H=4):
+    """A linear recurrence whose matrix is orthogonal times `factor`: the gradient changes by exactly that factor a
+    step.
+    """
+    rng = np.random.default_rng(seed)
+    q, _ = np.linalg.qr(rng.standard_normal((H, H)))
+    U = tg.tensor(factor * q, requires_grad=True)
+    U.node.name = "weight_hh_l0"
+    x, h = tg.tensor(rng.standard_normal((T, 1, H))), tg.zeros(1, H, dtype=tg.float64)
+    with record_everything():
+        with scope("l0"):
+            for t in range(T):
+                with scope(t=t):
+                    h = x[t] + h @ U
+        return h.sum()
+
+
+HOSTILE = "</script><img src=x onerror=alert(1)>&\"'<b>\x00\u202e]]>"
+
+
+def hostile(T=3, seed=0, H=4, name=HOSTILE):
+    """Names of modules and parameters that would break a careless writer."""
+    make = Maker(seed)
+    h, W, U = tg.zeros(2, H), make.parameter(name, 3, H), make.parameter("<script>", H, H)
+    x = make.data(T, 2, 3)
+    with record_everything():
+        with scope(name.replace(".", "_")):
+            for t in range(T):
+                with scope(t=t):
+                    h = tg.tanh(x[t] @ W + h @ U)
+        return h.sum()
+
+
+class Sequenced(tg.nn.Module):
+    """A recurrent layer of the library and a linear head."""
+
+    def __init__(self, cell, **options):
+        super().__init__()
+        self.rnn = cell(3, 4, **options)
+        self.head = tg.nn.Linear(4 * (2 if options.get("bidirectional") else 1), 5)
+
+    def forward(self, x):
+        y, _ = self.rnn(x)
+        return self.head(y)
+
+
+def library(cell, T=5, **options):
+    """A module of `nn` and its sample input."""
+    make, module = Maker(0), Sequenced(cell, **options)
+    for parameter in module.parameters():
+        tg.nn.init.uniform_(parameter, -0.3, 0.3, generator=make.rng)
+    return module, make.data(T, 2, 3)

@@ -35,7 +35,7 @@ class Grid:
         self.gutter = in_gutter(diagram)
         initial, self.below = starting(diagram)
         self.units, self.unit_of = units(diagram, self.gutter | initial | self.below)
-        between = sequences_between(self.units)
+        between = sequences_between(diagram, self.units)
         if between:
             self.gutter |= between
             self.units, self.unit_of = units(diagram, self.gutter | initial | self.below)
@@ -127,7 +127,8 @@ class Grid:
         x1 = self.offset[su.number] + leaving_x(ss.block, source.role)
         x2 = self.offset[tu.number] + entering_x(st.block, source.role, target.role)
         if su.number in self.bars or tu.number in self.bars:
-            return Way(straight="bar")
+            x = x1 if tu.number in self.bars else x2
+            return self.wires.to_bar(su, tu, source.role if tu.number in self.bars else target.role, x)
         column = source.column is not None and source.column == target.column
         return self.wires.upwards(su, tu, source.role, target.role, x1, x2, column)
 
@@ -143,7 +144,7 @@ class Grid:
         for template in self.templates:
             heights = [y for b in (template.block.left, template.block.right) for y in b.values()]
             if template.block.single:
-                tall = max(ELIDED[1], 26.0 * len(template.states) + 8)
+                tall = max(ELIDED[1], template.block.height)
             else:
                 tall = max([ELIDED[1], *(2 * abs(y) + 24 for y in heights)])
             width = ELIDED[0]

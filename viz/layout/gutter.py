@@ -50,7 +50,8 @@ def add_gutter(grid: Grid, picture: Picture, centre: dict[int, tuple[float, floa
         for row, targets in sorted(readers[number].items()):
             x = base + LANE * (len(readers) if grid.threads(row) else lane)
             _bus(grid, centre, number, row, targets, (*places[number], x), routes, taps)
-        picture.buses.append(Bus(boxes[number], routes, taps))
+        reading = [t.id for targets in readers[number].values() for t in targets]
+        picture.buses.append(Bus(boxes[number], routes, taps, reading))
 
 
 def _readers(grid: Grid) -> tuple[dict[int, dict[int, list[Box]]], list[Edge]]:
@@ -87,7 +88,9 @@ def _homes(grid: Grid, readers: dict[int, dict[int, list[Box]]], inside: list[Ed
 
 
 def _heights(grid: Grid, home: dict[int, int], inside: list[Edge], depth: dict[int, int]) -> dict[int, float]:
-    """Parameters in a pile beside their row, in the order in which they were made; the prepared level with their sources."""
+    """Parameters in a pile beside their row, in the order in which they were made; the prepared level with their
+    sources.
+    """
     piles: dict[int, list[int]] = {}
     for number in sorted(home):
         if not depth.get(number):

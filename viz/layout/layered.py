@@ -54,7 +54,8 @@ def layered(
 
     rails: chains of nodes to keep in one row. first, last: nodes wanted at the left and right end of their row.
     bottom, top: nodes
-    for a row below and above all others. late: sources that move up to their readers. ends: for each edge how far from the middle
+    for a row below and above all others. late: sources that move up to their readers. ends: for each edge how far
+    from the middle
     of its source and of its target it is attached.
     """
     n = len(boxes)

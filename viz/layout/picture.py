@@ -36,6 +36,7 @@ class Bus:
     box: Box
     points: list[Route]
     taps: list[Route]
+    targets: list[int]
 
 
 @dataclass

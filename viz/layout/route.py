@@ -59,7 +59,7 @@ class Router:
         grid = self.grid
         out, into = self._out(edge.source), self._into(grid.block(edge.target), tu, edge.source.role, edge.target)
         if way.straight == "bar":
-            return self._bar(edge, out, into, su)
+            return self._bar(edge, way, out, into, su)
         x1, x2 = out[-1][0], into[0][0]
         column = edge.source.column if edge.source.column is not None else edge.target.column
         lane = self.lane_x(column, way.lane)
@@ -93,17 +93,25 @@ class Router:
         x = lane if way.lane >= 0 else x2 if way.straight == "target" else x1
         return [(x, upper), (x, floor)]
 
-    def _bar(self, edge: Edge, out: Route, into: Route, su: Unit) -> Route:
+    def _bar(self, edge: Edge, way: Way, out: Route, into: Route, su: Unit) -> Route:
         """Straight up into a bar, or out of one."""
         grid = self.grid
         from_bar = su.number in grid.bars
         to_bar = grid.unit_of[edge.target.id].number in grid.bars
         if from_bar and not to_bar:
             low, high = grid.span
+            if way.lane >= 0:
+                x = self.lane_x(edge.target.column, way.lane)
+                return _tidy([(min(x, high - 8), out[0][1]), (x, into[0][1] + 16), *into])
             x = min(max(into[0][0], low + 8), high - 8)
             return _tidy([(x, out[0][1]), (x, out[-1][1]), *into])
         if to_bar and not from_bar:
             low, high = grid.span
+            if way.lane >= 0:
+                x = self.lane_x(edge.source.column, way.lane)
+                gap = grid.gap_top[su.row]
+                end = min(x, high - 8)
+                return _tidy([*out, (x, gap), (x, into[0][1] + 16), (end, into[0][1]), (end, into[-1][1])])
             x = min(max(out[-1][0], low + 8), high - 8)
             return _tidy([*out, (x, into[0][1]), (x, into[-1][1])])
         return _tidy([*out, *into])

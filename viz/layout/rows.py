@@ -77,19 +77,25 @@ def units(diagram: Diagram, aside: Collection[int]) -> tuple[list[Unit], dict[in
         if edge.kind in ("recurrent", "cut") and edge.source.group == edge.target.group:
             unit_of[edge.source.id].recurrent = True
     joints = sorted({(group[a], group[b]) for a, b in edges if group[a] != group[b]})
-    _number_rows(found, joints)
+    plain = [all(is_input(diagram, box) for box in unit.boxes) for unit in found]
+    _number_rows(found, joints, plain)
     return found, unit_of
 
 
-def sequences_between(found: list[Unit]) -> set[int]:
+def is_input(diagram: Diagram, box: Box) -> bool:
+    """Whether a box is an input, a number, or a slice of an input."""
+    return box.kind != "parameter" and diagram.groups[box.group][1] in ("slice", "leaf")
+
+
+def sequences_between(diagram: Diagram, found: list[Unit]) -> set[int]:
     """Ids of inputs outside time that would stand between two rows of the columns, such as the targets of a loss."""
-    timed = [unit.row for unit in found if unit.timed and unit.boxes[0].kind != "input"]
+    timed = [unit.row for unit in found if unit.timed and not is_input(diagram, unit.boxes[0])]
     return {
         unit.boxes[0].id
         for unit in found
         if not unit.timed
         and len(unit.boxes) == 1
-        and unit.boxes[0].kind == "input"
+        and is_input(diagram, unit.boxes[0])
         and unit.row > min(timed, default=unit.row)
         and any(row > unit.row for row in timed)
     }
@@ -132,14 +138,13 @@ def _islands(first: list[Box], edges: list[tuple[int, int]], apart: set[int]) ->
     return [number.setdefault(find(i), len(number)) for i in range(len(first))]
 
 
-def _number_rows(found: list[Unit], joints: list[tuple[int, int]]) -> None:
+def _number_rows(found: list[Unit], joints: list[tuple[int, int]], plain: list[bool]) -> None:
     rank = ranks(len(found), joints)
     readers: dict[int, list[int]] = {}
     sources: dict[int, list[int]] = {}
     for a, b in joints:
         readers.setdefault(a, []).append(b)
         sources.setdefault(b, []).append(a)
-    plain = [all(box.kind in ("input", "constant") for box in unit.boxes) for unit in found]
     for i in reversed(topological(len(found), joints)):  # inputs stand right below what reads them
         if plain[i] and i in readers and all(plain[a] for a in sources.get(i, ())):
             rank[i] = min(rank[b] for b in readers[i]) - 1

@@ -114,6 +114,16 @@ class Wires:
                 way.high = self.track(target.row - 1, (target.number, key, target_key))
         return way
 
+    def to_bar(self, source: Unit, target: Unit, key: Key, x: float) -> Way:
+        """The way up into a bar, or out of one: straight at x, or by a lane where other rows are in between."""
+        ident = ("bar", source.number, target.number, key)
+        way = self._ways.get(ident)
+        if way is None:
+            way = self._ways[ident] = Way(straight="bar")
+            if not all(self._free(r, x) for r in range(source.row + 1, target.row)):
+                way.lane = self.lane((source.number, target.number, key), source.row, target.row)
+        return way
+
     def _free(self, row: int, x: float) -> bool:
         """Whether a vertical line at x passes a row in every column."""
         for unit in self.in_row[row]:

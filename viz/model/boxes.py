@@ -76,7 +76,9 @@ class Maker:
         return "op" if self.detail[i] or kind == "op" else "module"
 
     def _is_left_out(self, i: int) -> bool:
-        """Whether a node is a cut in an edge, has one box for each reader, or is a detail that would only be in the way."""
+        """Whether a node is a cut in an edge, has one box for each reader, or is a detail that would only be in the
+        way.
+        """
         if i in self.fold.cut or i in self.clones or (self.layers and i in self.fold.initial):
             return True
         return self.graph.prepared[i] and not self.detail[i] and not self.layers

@@ -66,7 +66,8 @@ class Diagram:
     """Boxes and edges of one drawing, and the columns they stand in.
 
     odd: steps that differ from the others. groups: for each group (path, kind), see `Folding`.
-    box_of: the box of each node. clones: for (an initial state, (group, step) that it starts) the box that stands there.
+    box_of: the box of each node. clones: for (an initial state, (group, step) that it starts) the box that stands
+    there.
     """
 
     def __init__(self, graph: Recording, fold: Folding, level: str, cols: list[Column], odd: list[int]) -> None:
@@ -85,6 +86,7 @@ class Diagram:
         self.heat: Heat | None = None
         self.marks: dict[int, str] = {}
         self.backward = False
+        self.lines: dict[tuple[int, int], str] = {}
 
     @functools.cached_property
     def leaving(self) -> dict[int, list[Edge]]:

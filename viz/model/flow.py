@@ -10,7 +10,9 @@ from .scale import Flow
 from .sweep import Measure
 
 THRESHOLD = 1e3
-"""A state that gets so many times less, or more, than the one where the gradient enters is called vanished, or exploded."""
+"""A state that gets so many times less, or more, than the one where the gradient enters is called vanished, or
+exploded.
+"""
 
 
 def flows(diagram: Diagram, gradients: Sequence[Measure | None]) -> list[Flow]:

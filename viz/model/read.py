@@ -30,7 +30,8 @@ def read(
     """Read the graph of `outputs` (nodes) into boxes and edges.
 
     level: "ops" draws every primitive, "modules" a box for each cell and module, "layers" folds time away.
-    steps, elide: see `columns`. expand: paths of modules whose ops are drawn. collapse: paths of modules that are one box. names: what to call inputs, by node. classes: the class name of each module path.
+    steps, elide: see `columns`. expand: paths of modules whose ops are drawn. collapse: paths of modules that are one
+    box. names: what to call inputs, by node. classes: the class name of each module path.
     Raises ValueError for an unknown level, IndexError for a step that does not exist.
     """
     if level not in LEVELS:

@@ -22,7 +22,8 @@ class Recording:
     """The nodes of a graph in recording order, with positions instead of references.
 
     nodes: parents before children. parents: for each node the positions of its parents. children: the other way round.
-    prepared: whether a node is made from parameters alone, for the steps to read (a transposed weight, the sum of two biases).
+    prepared: whether a node is made from parameters alone, for the steps to read (a transposed weight, the sum of two
+    biases).
     step: the time step of each node, or None. inferred: whether the steps had to be inferred. path: the
     module path, cut where a module is collapsed. roots: positions of
     what was drawn.

@@ -23,7 +23,8 @@ class Folding:
     recurrence.
     carried: for a role and the place of an argument that comes from another step, the role it comes from and how many
     steps off.
-    reader: for an input adopted by a step, the node that reads it. cut: initial nodes in the middle of a sequence (detached there) -> the node of the step before whose place they
+    reader: for an input adopted by a step, the node that reads it. cut: initial nodes in the middle of a sequence
+    (detached there) -> the node of the step before whose place they
     take.
     inputs: per node, whether it is an input or a slice of one. keys: for each group (path, kind), kind one of "cell"
     (takes part in

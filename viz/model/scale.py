@@ -15,7 +15,8 @@ WIDEST = 16
 class Flow(NamedTuple):
     """One recurrent layer. norms: (step, norm of the gradient that reaches its state), for all steps, shown or not.
 
-    ratio: earliest by latest in the order of computing. verdict: "vanishing", "exploding" or "". beyond: the first step, on the way
+    ratio: earliest by latest in the order of computing. verdict: "vanishing", "exploding" or "". beyond: the first
+    step, on the way
     back, that lies beyond the threshold, or None.
     """
 

@@ -1,7 +1,9 @@
 """Values and gradients of every node, measured: norm, largest entry, zeros, entries that are not finite.
 
-The engine's sweep keeps the gradients of leaves only and frees what it has read. A drawing wants all of them, so this one evaluates
-the recipes again (residuals that are still there are believed, not recomputed), pulls ones back through the same rules, and keeps
+The engine's sweep keeps the gradients of leaves only and frees what it has read. A drawing wants all of them, so this
+one evaluates
+the recipes again (residuals that are still there are believed, not recomputed), pulls ones back through the same
+rules, and keeps
 numbers, not arrays. It changes nothing in the graph.
 """
 
@@ -15,7 +17,9 @@ from .record import Recording
 
 
 class Measure(NamedTuple):
-    """norm: Euclidean, of the finite entries. largest: absolute. mean, low, high: of the finite entries. zeros, broken: shares."""
+    """norm: Euclidean, of the finite entries. largest: absolute. mean, low, high: of the finite entries. zeros, broken:
+    shares.
+    """
 
     norm: float
     largest: float
@@ -46,7 +50,8 @@ def measure(array: Any) -> Measure | None:
 
 
 def values_of(graph: Recording) -> list[Any]:
-    """The array of each node, from residuals where they are kept, else by evaluating the recipe on what its parents hold.
+    """The array of each node, from residuals where they are kept, else by evaluating the recipe on what its parents
+    hold.
 
     Random ops whose value nobody kept draw from a generator of our own, so that looking changes nothing.
     """

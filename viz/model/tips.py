@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,16 @@ def tip(diagram: Diagram, box: Box) -> list[str]:
     if gradient is not None:
         lines.append("gradient: " + statistics(gradient, node.size))
     if node.source is not None:
-        lines.append(clean(node.source))
+        lines.append(_line(diagram, node.source))
     return [clean(line) for line in lines]
+
+
+def _line(diagram: Diagram, source: Any) -> str:
+    """ "train.py:31 in forward"; looking a line up takes a while, so it is done once for each place."""
+    place = (id(source.code), source.instruction)
+    if place not in diagram.lines:
+        diagram.lines[place] = f"{PurePath(source.file).name}:{source.line} in {source.function}"
+    return diagram.lines[place]
 
 
 def _headline(diagram: Diagram, box: Box) -> str:
@@ -70,7 +79,9 @@ def _headline(diagram: Diagram, box: Box) -> str:
 
 
 def measures(diagram: Diagram, box: Box) -> tuple[Measure | None, Measure | None]:
-    """What is known of the value and of the gradient of a box: measured everywhere, or of leaves and retained gradients."""
+    """What is known of the value and of the gradient of a box: measured everywhere, or of leaves and retained
+    gradients.
+    """
     if diagram.values is not None and diagram.gradients is not None:
         return diagram.values[box.main], diagram.gradients[box.main]
     node = diagram.graph.nodes[box.main]

@@ -7,6 +7,9 @@ from .theme import DARK, LIGHT
 
 FONT = "'Helvetica Neue',Helvetica,Arial,'Liberation Sans',sans-serif"
 
+PAGE = "net"
+"""The class of pictures inside a page."""
+
 _FIXED = f"""
 @ text{{font-family:{FONT};font-size:{TEXT}px;text-anchor:middle;stroke:none}}
 @ text.s{{font-size:{SMALL}px}}
@@ -88,6 +91,13 @@ def sheet(ident: str, theme: str, extra: str = "") -> str:
     else:
         text = fixed + _in_colours(coloured, DARK if theme == "dark" else LIGHT)
     return text.replace("@ ", f".{ident} ").strip()
+
+
+def page_sheet() -> str:
+    """The rules for all pictures of a page: light, or dark where the page's root says `data-theme="dark"`."""
+    light = (_FIXED + _in_colours(_COLOURED, LIGHT)).replace("@ ", f".{PAGE} ")
+    dark = _in_colours(_COLOURED, DARK).replace("@ ", f':root[data-theme="dark"] .{PAGE} ')
+    return light.strip() + dark
 
 
 def markers(ident: str) -> str:

@@ -80,4 +80,4 @@ def heat(share: float) -> str:
 
 def ink(ground: str) -> str:
     """Black or white, whichever is better to read on `ground`."""
-    return "#ffffff" if contrast("#ffffff", ground) >= contrast("#111418", ground) else "#111418"
+    return "#ffffff" if contrast("#ffffff", ground) >= contrast("#000000", ground) else "#000000"

@@ -5,7 +5,6 @@ time.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 
 from ..layout import Picture, Placed, Wire
 from ..layout.layered import Point
@@ -31,55 +30,59 @@ def escape(text: str) -> str:
     )
 
 
-def write(picture: Picture, theme: str = "auto", summary: str = "", title: str = "") -> str:
+def write(picture: Picture, theme: str = "auto", summary: str = "", title: str = "", live: bool = False) -> str:
     """`picture` as an SVG document.
 
     theme: "light", "dark", or "auto" to follow the reader's system. summary: what a screen reader says of the picture.
+    live: for a page with a script: ids of ends and columns are noted, and the page brings the style.
     Raises ValueError for another theme.
     """
-    if theme not in THEMES:
-        raise ValueError(f"viz.draw: theme={theme!r} is none of {', '.join(map(repr, THEMES))}.")
-    diagram, height = picture.diagram, picture.height
+    check_theme(theme)
+    height = picture.height
     below = []
-    if diagram.heat is not None:
-        if diagram.heat.flows and picture.bands:
-            bars, room = strips(picture, diagram.heat, height - 18)
+    heat = picture.diagram.heat
+    if heat is not None:
+        if heat.flows and picture.bands:
+            bars, room = strips(picture, heat, height - 18)
             below.append(bars)
             height += room
-        x = picture.bands[0].x if picture.bands else 28
-        below.append(scale_bar(diagram.heat, x, height - 14))
+        below.append(scale_bar(heat, picture.bands[0].x if picture.bands else 28, height - 14))
         height += LEGEND
-    body = "".join(
-        [
-            _bands(picture),
-            _frames(picture),
-            _buses(picture),
-            _wires(picture),
-            _boxes(picture, tip),
-            _axis(picture),
-            *below,
-        ]
-    )
-    width, height = num(max(picture.width, 300)), num(height)
+    parts = [
+        _bands(picture, live),
+        _frames(picture),
+        _buses(picture, live),
+        _wires(picture, live),
+        _boxes(picture, live),
+    ]
+    body = "".join([*parts, _axis(picture), *below])
+    wide, high = num(max(picture.width, 300)), num(height)
     ident = f"g{zlib.crc32((body + theme).encode()):08x}"
+    sheet = "" if live else f"<style>{style.sheet(ident, theme)}</style>\n"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-        f'class="{ident}" role="img" aria-labelledby="{ident}title {ident}desc">\n'
-        f'<title id="{ident}title">{escape(title)}</title>\n<desc id="{ident}desc">{escape(summary)}</desc>\n'
-        f"<style>{style.sheet(ident, theme)}</style>\n<defs>{style.markers(ident)}</defs>\n"
-        f'<rect class="ground" width="{width}" height="{height}"/>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" '
+        f'class="{style.PAGE if live else ident}" role="img" aria-labelledby="{ident}title {ident}desc">\n'
+        f'<title id="{ident}title">{escape(words.clean(title))}</title>\n<desc id="{ident}desc">{escape(summary)}</desc>\n'
+        f'{sheet}<defs>{style.markers(ident)}</defs>\n<rect class="ground" width="{wide}" height="{high}"/>\n'
         + body.replace("#ident-", f"#{ident}")
         + "</svg>\n"
     )
 
 
-def _bands(picture: Picture) -> str:
+def check_theme(theme: str) -> None:
+    """Raise ValueError for a theme that there is not."""
+    if theme not in THEMES:
+        raise ValueError(f"viz.draw: theme={theme!r} is none of {', '.join(map(repr, THEMES))}.")
+
+
+def _bands(picture: Picture, live: bool) -> str:
     out = []
-    for band in picture.bands:
+    for c, band in enumerate(picture.bands):
         x, middle = num(band.x - 8), num(band.x + band.width / 2)
         kind = "band hidden" if band.column.hidden else "band"
+        column = f' data-c="{c}"' if live else ""
         out.append(
-            f'<rect class="{kind}" x="{x}" y="{num(picture.top)}" width="{num(band.width + 16)}" '
+            f'<rect class="{kind}"{column} x="{x}" y="{num(picture.top)}" width="{num(band.width + 16)}" '
             f'height="{num(picture.bottom - picture.top)}" rx="10"/>'
             f'<text class="time" x="{middle}" y="{num(picture.top - 9)}">{band.column.title}</text>\n'
         )
@@ -94,20 +97,21 @@ def _frames(picture: Picture) -> str:
     )
 
 
-def _buses(picture: Picture) -> str:
+def _buses(picture: Picture, live: bool) -> str:
     out = []
     for bus in picture.buses:
         lines = "".join(f'<path d="{data(route)}"/>' for route in bus.points)
         taps = "".join(f'<path marker-end="url(#ident-w)" d="{data(route)}"/>' for route in bus.taps)
+        source = f' data-s="{bus.box.id}" data-t="{" ".join(map(str, bus.targets))}"' if live else ""
         times = ""
         if bus.box.uses > 1:
             x, y = bus.points[0][0]
             times = f'<text class="times" x="{num(x + 16)}" y="{num(y - 3)}">×{bus.box.uses}</text>'
-        out.append(f'<g class="bus" data-s="{bus.box.id}">{lines}{taps}{times}</g>\n')
+        out.append(f'<g class="bus"{source}>{lines}{taps}{times}</g>\n')
     return "".join(out)
 
 
-def _wires(picture: Picture) -> str:
+def _wires(picture: Picture, live: bool) -> str:
     out = []
     for wire in picture.wires:
         edge = wire.edge
@@ -115,15 +119,15 @@ def _wires(picture: Picture) -> str:
         if edge.source.kind == "elided" or edge.target.kind == "elided":
             kind += " part"
         head = {"recurrent": "r", "weight": "w"}.get(edge.kind, "d")
-        ends = f'data-s="{edge.source.id}" data-t="{edge.target.id}"'
-        out.append(f'<path class="e {kind}" {ends} marker-end="url(#ident-{head})" d="{data(wire.points)}"/>\n')
+        ends = f' data-s="{edge.source.id}" data-t="{edge.target.id}"' if live else ""
+        out.append(f'<path class="e {kind}"{ends} marker-end="url(#ident-{head})" d="{data(wire.points)}"/>\n')
         if edge.label and len(wire.points) == 2 and edge.kind != "cut":
             (x1, y1), (x2, _) = wire.points
             out.append(f'<text class="state" x="{num((x1 + x2) / 2)}" y="{num(y1 - 6)}">{escape(edge.label)}</text>\n')
         if edge.kind == "cut" and len(wire.points) == 2:
             out.append(_cut(*wire.points))
         if picture.diagram.backward or (picture.diagram.gradients is not None and edge.kind == "recurrent"):
-            out.append(_backward(picture, wire))
+            out.append(_backward(picture, wire, live))
     return "".join(out)
 
 
@@ -131,12 +135,10 @@ def _cut(start: Point, end: Point) -> str:
     """Two strokes across an edge: the value goes on, the gradient does not."""
     x, y = (start[0] + end[0]) / 2, start[1]
     strokes = "".join(f"M{num(x + dx - 3)} {num(y + 9)}l6 -18" for dx in (-3, 3))
-    return (
-        f'<path class="cutmark" d="{strokes}"/><text class="cutmark" x="{num(x)}" y="{num(y - 12)}">cut</text>\n'
-    )
+    return f'<path class="cutmark" d="{strokes}"/><text class="cutmark" x="{num(x)}" y="{num(y - 12)}">cut</text>\n'
 
 
-def _backward(picture: Picture, wire: Wire) -> str:
+def _backward(picture: Picture, wire: Wire, live: bool) -> str:
     """The way of the gradient, beside an edge and against it; the wider the larger, if it was measured."""
     diagram, edge = picture.diagram, wire.edge
     if edge.kind == "cut" or not diagram.graph.nodes[edge.node].needs_grad:
@@ -150,25 +152,31 @@ def _backward(picture: Picture, wire: Wire) -> str:
     flat = all(abs(y - wire.points[0][1]) < 0.1 for _, y in wire.points)
     dx, dy = (0.0, 10.0) if flat else (9.0, 0.0)
     points = [(x + dx, y + dy) for x, y in reversed(wire.points)]
-    ends = f'data-s="{edge.target.id}" data-t="{edge.source.id}"'
+    ends = f' data-s="{edge.target.id}" data-t="{edge.source.id}"' if live else ""
     width = f' style="stroke-width:{num(wide)}"'
-    return f'<path class="backward" {ends} marker-end="url(#ident-b)"{width} d="{data(points)}"/>\n'
+    return f'<path class="backward"{ends} marker-end="url(#ident-b)"{width} d="{data(points)}"/>\n'
 
 
-def _boxes(picture: Picture, tips: Callable[..., list[str]]) -> str:
+def _boxes(picture: Picture, live: bool) -> str:
     out = []
     laid = picture.diagram.heat
     for placed in picture.placed:
         box = placed.box
         kind = classes(picture, box)
-        note = "\n".join(tips(picture.diagram, box))
+        note = "\n".join(tip(picture.diagram, box))
         share = None if laid is None else laid.share(box.id)
         colour = "" if share is None else ink(heat(share))
         out.append(
-            f'<g class="n {kind}" id="n{box.id}" tabindex="0"><title>{escape(note)}</title>'
+            f'<g class="n {kind}"{_live(picture, box) if live else ""} tabindex="0"><title>{escape(note)}</title>'
             f"{_shape(placed, share)}{_text(placed, colour)}</g>\n"
         )
     return "".join(out)
+
+
+def _live(picture: Picture, box: Box) -> str:
+    path = picture.diagram.groups[box.group][0] if box.kind in ("op", "module") else ""
+    column = "" if box.column is None else f' data-c="{box.column}"'
+    return f' data-n="{box.id}"{column}' + (f' data-m="{escape(path)}"' if path else "")
 
 
 def classes(picture: Picture, box: Box) -> str:
