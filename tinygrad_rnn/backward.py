@@ -15,7 +15,7 @@ import numpy as np
 
 from .complaints import raise_if_born_backward
 from .errors import GraphError, MissingRuleError, ShapeError, explain
-from .graph import Node, ancestors, changes, check_unchanged
+from .graph import Node, ancestors, changes, unspoilt
 from .ops.elementwise import astype
 from .ops.index import getitem, place
 from .state import STATE, State, at_scope, current, enable_grad
@@ -54,6 +54,7 @@ def sweep(  # noqa: C901  (the hot loop: a call saved here is a tenth of the cos
     found: dict[Node, tuple[Any, bool]] = {}
     before = STATE.get()
     anomaly = current().anomaly
+    spoilt = ""
     try:
         for node in reversed(order):
             g = totals.pop(node, None)
@@ -75,10 +76,10 @@ def sweep(  # noqa: C901  (the hot loop: a call saved here is a tenth of the cos
                     "freed by the "
                     f"first sweep. Pass retain_graph=True to the first backward() or grad() if you need another."
                 )
-            if changes:
-                check_unchanged(node)
             # a value that no rule reads is replaced by its node, which knows shape and dtype and nothing else
             y: Any = node if node.y is None else node.y
+            if changes:
+                y, xs, spoilt = unspoilt(node)
             if create_graph:
                 y = wrap(y, node) if y is not node else y
                 xs = [
@@ -109,6 +110,10 @@ def sweep(  # noqa: C901  (the hot loop: a call saved here is a tenth of the cos
                     totals.add(parent, part, shared=part is g or primitive.kind == "custom")
             if not retain_graph and (xs is not parents or y is not node):
                 node.y = node.xs = None
+    except Exception as error:
+        if spoilt:
+            raise GraphError(spoilt) from error
+        raise
     finally:
         if create_graph:
             STATE.set(before)
@@ -253,6 +258,11 @@ def pull(
     does not fit.
     """
     roots, cotangents = [], []
+    if current().tracing and not create_graph:
+        raise GraphError(
+            "backward() or grad() while compile is recording: a replay would not repeat it. Call backward() on the result of the "
+            "compiled function, compile the whole step with compile_step, or pass create_graph=True to grad()."
+        )
     for output, seed in zip(outputs, seeds, strict=True):
         if output.node is None or not output.node.needs_grad:
             raise GraphError(

@@ -20,7 +20,7 @@ from .errors import GraphError
 from .primitive import Primitive
 from .state import STATE, Source, State, call_site
 
-__all__ = ["Node", "ancestors", "check_unchanged", "leaf", "mutated", "replay"]
+__all__ = ["Node", "ancestors", "leaf", "mutated", "replay", "unspoilt"]
 
 _clock = itertools.count()
 tick = _clock.__next__
@@ -82,6 +82,12 @@ class Node:
                 self.xs = arrays
             elif kept:
                 self.xs = [x if i in kept else parents[i] for i, x in enumerate(arrays)]
+
+    # A stand-in for a value that was not saved must not pass for one, not even as an object array.
+    __array_ufunc__ = None
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise GraphError(f"{self!r} knows shape and dtype only: a rule reads a residual that `saves` does not declare.")
 
     @property
     def op(self) -> str:
@@ -171,6 +177,11 @@ def mutated(array: np.ndarray, *, by: Node | None = None) -> None:
     by: the node of the op that wrote, if it was recorded; it then stands for the memory as it is after the write, and
     other Tensors on the same memory can no longer be used in a graph.
     """
+    if by is None and STATE.get().tracing:
+        raise GraphError(
+            f"an array is written in place at {call_site()} while compile is recording, which no replay would repeat. Write through "
+            f"the tensor (t += x, t[k] = x), or do it outside of the compiled function."
+        )
     base = owner(array)
     key = id(base)
     for table in (changes, rewritten) if by is not None else (changes,):
@@ -209,35 +220,53 @@ def preserve(node: Node, array: np.ndarray, since: int) -> None:
                 found.append(parent)
 
 
-def check_unchanged(node: Node) -> None:
-    """Raise GraphError if a residual of `node` was written in place after it was recorded."""
-    for position, array in enumerate((node.y, *(node.xs or ()))):
-        if isinstance(array, np.ndarray):
-            change = changes.get(id(owner(array)))
-            if change is not None and change[1] > node.index:
-                part = "the output" if position == 0 else f"argument {position - 1}"
-                raise GraphError(
-                    f"backward through {node.describe()}: {part}, {array.dtype}{list(array.shape)}, has been modified "
-                    "by an inplace "
-                    f"operation at {change[2] or 'an unknown place'} after it was recorded, and its old value is "
-                    "needed for "
-                    f"the gradient. Write out of place (x = x + 1), or change a clone()."
-                    + (
-                        ""
-                        if node.source
-                        else " Under detect_anomaly() this message also names the line that recorded it."
-                    )
-                )
+def unspoilt(node: Node) -> tuple[Any, Sequence[Any], str]:
+    """The residuals of `node` as (output, inputs, complaint).
 
-
-def check_current(nodes: Iterable[Node], arrays: Iterable[Any]) -> None:
-    """Raise GraphError if a recorded in-place write reached one of these arrays through another Tensor after its node
-    was made."""
-    for node, array in zip(nodes, arrays, strict=True):
-        change = rewritten.get(id(owner(array))) if isinstance(array, np.ndarray) else None
-        if change is not None and change[1] > node.index and node.primitive is not None:
-            raise GraphError(
-                f"{node.describe()}: its memory was rewritten through another tensor by an inplace operation at "
-                f"{change[2]}; its "
-                f"recorded history no longer gives its value. Use the tensor that was written, or write out of place."
+    In place of one that was written in place after it was recorded stands its node, as for one that was never saved: a
+    rule that reads it fails, and the complaint is the reason; a rule that does not is none the worse. "" if all is well.
+    """
+    assert node.xs is not None
+    complaint = ""
+    y: Any = node if node.y is None else node.y
+    xs: Sequence[Any] = node.xs
+    for position, array in enumerate((y, *xs)):
+        change = changes.get(id(owner(array))) if isinstance(array, np.ndarray) else None
+        if change is not None and change[1] > node.index:
+            part = "the output" if position == 0 else f"argument {position - 1}"
+            complaint = (
+                f"backward through {node.describe()}: {part}, {array.dtype}{list(array.shape)}, has been modified by an "
+                f"inplace operation at {change[2] or 'an unknown place'} after it was recorded, and its old value is "
+                f"needed for the gradient. Write out of place (x = x + 1), or change a clone()."
             )
+            if node.source is None:
+                complaint += " Under detect_anomaly() this message also names the line that recorded it."
+            if position == 0:
+                y = node
+            else:
+                xs = [*xs[: position - 1], node.parents[position - 1], *xs[position:]]
+    return y, xs, complaint
+
+
+def in_rewritten(array: np.ndarray) -> bool:
+    """Whether a recorded in-place write has reached the memory of `array`."""
+    return id(owner(array)) in rewritten
+
+
+def check_current(tensors: Iterable[Any]) -> None:
+    """Raise GraphError for a Tensor whose memory a recorded in-place write reached through another Tensor.
+
+    Its values are new and its history is old: to go on would lose the gradient that flows through the write. Whatever
+    was detached, or read under no_grad, after the write has a leaf of its own that is newer.
+    """
+    for tensor in tensors:
+        array, node = getattr(tensor, "array", None), getattr(tensor, "node", None)
+        change = None if array is None else rewritten.get(id(owner(array)))
+        if change is None or (node is not None and (node.index > change[1] or node.keeps_grad and node.primitive is None)):
+            continue
+        what = "a tensor" if node is None else node.describe()
+        raise GraphError(
+            f"{what}, {array.dtype}{list(array.shape)}: its memory was rewritten through another tensor by an inplace "
+            f"operation at {change[2]}, and its recorded history does not know of it. Use the tensor that was written, "
+            f"or write out of place; detach() this one if no gradient shall flow."
+        )

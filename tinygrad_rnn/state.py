@@ -80,7 +80,8 @@ class State:
 
     recording: whether ops on tensors that need a gradient are recorded; everything: whether all others are, too.
     anomaly: whether every result is searched for NaN and Inf. sources: whether nodes keep the user's source line.
-    tracing: why values must not be read now (a compiler is recording), or "".
+    tracing: why values must not be read now (a compiler is recording), or "". written: where in-place writes are then noted,
+    as (weak reference to the tensor, its node before, its array, a copy of the values before).
     """
 
     __slots__ = (
@@ -94,6 +95,7 @@ class State:
         "setting",
         "sources",
         "tracing",
+        "written",
     )
 
     def __init__(self, parent: State | None, setting: Setting | None, frame: FrameType | None) -> None:
@@ -103,10 +105,12 @@ class State:
         self.bound = frame is not None or (parent is not None and parent.bound)
         if parent is None:
             self.recording, self.everything, self.anomaly, self.sources, self.tracing = True, False, False, False, ""
+            self.written: list[Any] | None = None
             self.scope = Scope(None, None, None)
         else:
             self.recording, self.everything, self.anomaly = parent.recording, parent.everything, parent.anomaly
             self.sources, self.tracing, self.scope = parent.sources, parent.tracing, parent.scope
+            self.written = parent.written
         if setting is not None:
             setting.apply(self)
 
@@ -298,13 +302,17 @@ class record_everything(Setting):  # noqa: N801
     """Within it ops that need no gradient are recorded as well: for drawing and compiling whole programs.
 
     tracing: if not empty, reading a value (`item()`, `bool()`, `numpy()`) raises GraphError with this reason.
+    written: a list that in-place writes are noted in, as (weak reference to the tensor, its node before, its array, a copy of
+    the values before).
     """
 
-    def __init__(self, tracing: str = "") -> None:
+    def __init__(self, tracing: str = "", written: list[Any] | None = None) -> None:
         self.tracing = tracing
+        self.written = written
 
     def apply(self, state: State) -> None:
         state.everything, state.tracing = True, self.tracing or state.tracing
+        state.written = state.written if self.written is None else self.written
 
 
 def is_grad_enabled() -> bool:

@@ -9,6 +9,7 @@ are looked up in the registry, and one without a rule is refused by name. All ot
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -153,7 +154,7 @@ class Tensor(NumpyProtocols):
     @property
     def data(self) -> Tensor:
         """The same memory as a tensor without history. Assigning replaces the array: `t.data = other`."""
-        return make(self.array)
+        return self.detach()
 
     @data.setter
     def data(self, value: Any) -> None:
@@ -244,7 +245,12 @@ class Tensor(NumpyProtocols):
 
     def detach(self) -> Tensor:
         """The same memory without history: gradients stop here."""
-        return make(self.array)
+        if not current().tracing:
+            return make(self.array, graph.leaf(self.array) if graph.rewritten else None)
+        view = apply(_BY["reshape"], (self,), {"shape": self.array.shape})  # a program must still see where it comes from
+        assert view.node is not None
+        view.node.needs_grad = False
+        return view
 
     # reading and writing parts
     def __getitem__(self, key: Any) -> Tensor:
@@ -257,7 +263,8 @@ class Tensor(NumpyProtocols):
         pattern, arrays = index.split_index(key)
         if not isinstance(value, Tensor):
             value = make(np.asarray(value, dtype=self.array.dtype))
-        if STATE.get().recording and (self.requires_grad or value.requires_grad):
+        state = current()
+        if state.tracing or (state.recording and (self.requires_grad or value.requires_grad)):
             # after `t[k] += x` the memory already holds the value, and t itself is what it was recorded as
             target = make(self.array.copy(), self.node) if graph.written_by(value.node, self.array) else self
             self.rewrite(apply(index.put_value, (target, value, *arrays), {"pattern": pattern}))
@@ -275,15 +282,21 @@ class Tensor(NumpyProtocols):
             raise ShapeError(
                 f"output with shape {list(self.shape)} doesn't match the broadcast shape {list(new.shape)}"
             )
-        recorded = new.node is not None and new.node.needs_grad
-        if recorded and self.requires_grad and self.is_leaf:
+        state = current()
+        recorded = new.node is not None and (new.node.needs_grad or bool(state.tracing))
+        if self.requires_grad and self.is_leaf and state.recording:
             raise GraphError(
                 "a leaf Variable that requires grad is being used in an in-place operation. Do it within "
                 "tg.no_grad(), or on .data."
             )
+        if not recorded and self.requires_grad and state.recording:
+            # what is overwritten depends on nothing any more; the record must say so
+            new, recorded = apply(_e.where, (np.True_, new, self)), True
         if recorded:
             assert new.node is not None
             graph.preserve(new.node, self.array, since=self.node.index if self.node else -1)
+            if state.written is not None:
+                state.written.append((weakref.ref(self), self.node, self.array, self.array.copy()))
         np.copyto(self.array, new.array, casting="same_kind")
         graph.mutated(self.array, by=new.node if recorded else None)
         if recorded:
@@ -340,6 +353,7 @@ def array_of(x: Any) -> Any:
 def as_array(data: Any, dtype: Any = None) -> np.ndarray:
     """An ndarray of a supported dtype from whatever the user has; Python floats become the default dtype."""
     if isinstance(data, Tensor):
+        data._readable("making a tensor of its values")
         data = data.array
     elif isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) for x in data):
         data = [x.item() if isinstance(x, Tensor) and not x.ndim else array_of(x) for x in data]
@@ -380,14 +394,14 @@ def apply(primitive: Primitive, args: Sequence[Any], params: dict[str, Any] = _N
     if not needs_grad and out.dtype.char == "e":  # NumPy has integers of 8 bits through half precision; PyTorch float32
         tensors = [a if isinstance(a, Tensor) else make(np.asarray(a)) for a in args]
         return apply(primitive, [cast(a, float32) for a in tensors], params)
+    if graph.rewritten and state.recording and primitive.differentiable:
+        graph.check_current(args)
     if needs_grad or state.everything:
         if None in nodes:
             nodes = [node or _leaf_of(a) for node, a in zip(nodes, args, strict=True)]
-        if graph.rewritten:
-            graph.check_current(nodes, arrays)
         tensor.node = Node(primitive, tuple(nodes), params, arrays, out, state, needs_grad)
     else:
-        tensor.node = None
+        tensor.node = graph.leaf(out) if graph.rewritten and graph.in_rewritten(out) else None
     if state.anomaly:
         raise_if_born_forward(primitive, arrays, out, state.scope.where())
     return tensor

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GraphError
-from ..graph import Node
+from ..graph import Node, mutated
 from ..primitive import Primitive
 from ..state import current
 from ..tensor import Tensor, make
@@ -21,7 +21,7 @@ from .checking import compare
 from .passes import Line, optimise
 from .program import INPUT, Program, show
 from .replay import Pool, Run
-from .signature import Guards, fill, flatten, settings
+from .signature import Guards, fill, flatten, rewound, settings
 from .trace import Recording, record
 
 MOST_PROGRAMS = 64
@@ -102,8 +102,11 @@ class Entry:
         buffers = run.forward([x.array if isinstance(x, Tensor) else x for x in leaves])
         outputs: list[Any] = [
             leaves[recording.identical[i]] if i in recording.identical else make(np.array(buffer))
-            for i, buffer in enumerate(buffers)
+            for i, buffer in enumerate(buffers[: len(buffers) - len(recording.effects)])
         ]
+        for tensor, buffer in zip(recording.effects, buffers[len(outputs) :], strict=True):
+            np.copyto(tensor.array, buffer)
+            mutated(tensor.array)
         if recording.live:
             self._attach(outputs, self.parents(leaves), run)
         return fill(recording.template, outputs)
@@ -118,7 +121,7 @@ class Entry:
         live = self.recording.live
         if self.recording.missing is not None:
             raise self.recording.missing
-        params = {"call": Call(run, run.ticket, len(outputs), live, self.name)}
+        params = {"call": Call(run, run.ticket, len(self.program.outputs), live, self.name)}
         if len(live) == 1:
             tensor = outputs[live[0]]
             node = tensor.node = Node(replayed, parents, params, (), tensor.array, state, True)
@@ -157,7 +160,8 @@ class Compiled:
         signature = (*key, *settings())
         entry = self._entries.get((signature, self._guards.values()))
         if entry is None:
-            entry = Entry(record(self.function, template, leaves), self.name)
+            with rewound(self._guards.found, args, kwargs):
+                entry = Entry(record(self.function, template, leaves), self.name)
             while len(self._entries) >= MOST_PROGRAMS:
                 self._entries.pop(next(iter(self._entries)))
             self._entries[signature, self._guards.values()] = entry

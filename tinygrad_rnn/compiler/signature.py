@@ -7,7 +7,8 @@ they train.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from ..dtypes import get_default_dtype
 from ..errors import GraphError
+from ..ops.random import resolve
 from ..state import current
 from ..tensor import Tensor
 
@@ -103,6 +105,31 @@ class Guards:
         flags = tuple(m.training for m in self.modules)
         held = tuple(id(x) for table in self.tables for x in table.values())
         return plain, flags, held
+
+
+@contextlib.contextmanager
+def rewound(*seen: Any) -> Iterator[None]:
+    """Put generators back to where they stood before: recording draws, and so does the replay that follows.
+
+    seen: what to search for generators besides the default one: values, lists of them, modules that hold one.
+    """
+    generators = [resolve(None)]
+    pending = list(seen)
+    for x in pending:  # grows while we walk it
+        if isinstance(x, np.random.Generator):
+            generators.append(x)
+        elif isinstance(x, (list, tuple)):
+            pending.extend(x)
+        elif isinstance(x, dict):
+            pending.extend(x.values())
+        elif _is_module(x):
+            pending.extend(v for m in x.modules() for v in vars(m).values() if isinstance(v, np.random.Generator))
+    states = [(g.bit_generator, g.bit_generator.state) for g in generators]
+    try:
+        yield
+    finally:
+        for bits, state in states:
+            bits.state = state
 
 
 def _is_module(x: Any) -> bool:

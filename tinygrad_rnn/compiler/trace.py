@@ -31,8 +31,8 @@ class Recording(NamedTuple):
     """A program and what ties it to the call: the template of the results, and for each wanted leaf its node.
 
     template: the structure of the result, arrays as slots. program: what was lowered. live: outputs that can be differentiated, by
-    position. missing: the error to raise in backward() where a rule was missing, else None. result: what the recorded call returned.
-    identical: output position -> number of the argument that is returned as it is.
+    position. missing: the error to raise in backward() where a rule was missing, else None. identical: output position -> number of
+    the argument that is returned as it is. effects: tensors that the function writes in place; their values are the last outputs.
     """
 
     template: Any
@@ -40,6 +40,7 @@ class Recording(NamedTuple):
     live: tuple[int, ...]
     missing: MissingRuleError | None
     identical: dict[int, int]
+    effects: tuple[Any, ...]
 
 
 def record(function: Callable[..., Any], template: Any, leaves: Sequence[Any]) -> Recording:
@@ -56,16 +57,27 @@ def record(function: Callable[..., Any], template: Any, leaves: Sequence[Any]) -
     nodes = [t.node for t in stand_ins]
     start = graph.tick()
     args, kwargs = fill(template, stand_ins)
-    with record_everything(tracing=REASON):
-        result = function(*args, **kwargs)
-        outputs: list[Any] = []
-        shape = flatten(result, outputs, [])
-        outputs = [o if isinstance(o, Tensor) else make(o) for o in outputs]
+    written: list[Any] = []
+    with record_everything(tracing=REASON, written=written):
+        effects: list[Any] = []
+        try:
+            result = function(*args, **kwargs)
+            outputs: list[Any] = []
+            shape = flatten(result, outputs, [])
+            outputs = [make(o.array, o.node) if isinstance(o, Tensor) else make(o) for o in outputs]
+            # what only the call itself knew dies here, so that the tensors left among those written are the user's
+            del result, args, kwargs
+        finally:
+            effects = _undo(written)
         for o in outputs:
             if o.node is None:
                 o.node = graph.leaf(o.array)
+        if any(tensor is stand_in for tensor, _ in effects for stand_in in stand_ins):
+            raise refuse("the function writes into one of its arguments in place.", "Write into a clone() and return it.")
+        count = len(outputs)
+        outputs += [make(tensor.array, node) for tensor, node in effects]
         known = set(nodes)
-        live = tuple(i for i, o in enumerate(outputs) if o.node.needs_grad and o.node not in known)
+        live = tuple(i for i, o in enumerate(outputs[:count]) if o.node.needs_grad and o.node not in known)
         cut = graph.tick()
         wanted, seeds, found, missing = _sweep([outputs[i] for i in live])
     roots = [o.node for o in outputs]
@@ -82,8 +94,24 @@ def record(function: Callable[..., Any], template: Any, leaves: Sequence[Any]) -
         tuple(lowered[w] for w in wanted),
         tuple(None if g is None else lowered[g] for g in gradients),
     )
-    identical = {i: nodes.index(o.node) for i, o in enumerate(outputs) if o.node in known}
-    return Recording(shape, program, live, missing, identical)
+    identical = {i: nodes.index(o.node) for i, o in enumerate(outputs[:count]) if o.node in known}
+    return Recording(shape, program, live, missing, identical, tuple(tensor for tensor, _ in effects))
+
+
+def _undo(written: list[Any]) -> list[tuple[Any, Node]]:
+    """Take back the in-place writes of the recorded call: replays repeat them. Returns the tensors that live on, each with the node
+    of its last value."""
+    last: dict[int, tuple[Any, Node]] = {}
+    for reference, _, _, _ in written:
+        tensor = reference()
+        if tensor is not None:
+            last[id(tensor)] = tensor, tensor.node
+    for reference, node, array, before in reversed(written):
+        np.copyto(array, before)
+        tensor = reference()
+        if tensor is not None:
+            tensor.node = node
+    return list(last.values())
 
 
 def _sweep(outputs: list[Any]) -> tuple[list[Node], list[Node], dict[Node, Node], MissingRuleError | None]:

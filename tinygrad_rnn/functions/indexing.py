@@ -68,6 +68,7 @@ def scatter_add(x: Tensor, dim: int, index_: Tensor, src: Tensor) -> Tensor:
 
 def argsort(x: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
     """Indices that sort along `dim`, stably."""
+    x._readable("argsort()")
     if not x.array.ndim:
         return make(np.zeros((), np.int64))
     if not descending:

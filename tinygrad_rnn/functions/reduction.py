@@ -14,8 +14,9 @@ from ..dtypes import as_dtype, int64
 from ..errors import DTypeError
 from ..ops import elementwise, index, reduce
 from ..ops.reduce import normalise
-from ..primitive import Primitive
-from ..tensor import Tensor, apply, cast, make
+from ..primitive import PRIMITIVES, Primitive
+from ..state import current
+from ..tensor import Tensor, apply, cast
 from .common import axis_of, floating
 from .indexing import ValuesIndices
 from .shaping import squeeze
@@ -96,16 +97,14 @@ def _extreme(x: Tensor, dim: Any, keepdim: bool, whole: Primitive, arg: Any, pai
 
 def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Index of the largest entry: the first of several, in the flattened tensor without `dim`."""
-    return make(
-        np.asarray(np.argmax(x.array, axis=dim if x.array.ndim else None, keepdims=keepdim and x.array.ndim > 0))
-    )
+    ndim = x.array.ndim
+    return apply(PRIMITIVES["argmax"], (x,), {"axis": dim if ndim else None, "keepdims": keepdim and ndim > 0})
 
 
 def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Index of the smallest entry: the first of several, in the flattened tensor without `dim`."""
-    return make(
-        np.asarray(np.argmin(x.array, axis=dim if x.array.ndim else None, keepdims=keepdim and x.array.ndim > 0))
-    )
+    ndim = x.array.ndim
+    return apply(PRIMITIVES["argmin"], (x,), {"axis": dim if ndim else None, "keepdims": keepdim and ndim > 0})
 
 
 def norm(x: Tensor, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Tensor:
@@ -113,12 +112,12 @@ def norm(x: Tensor, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Tenso
     if p in (math.inf, -math.inf):
         return (amax if p > 0 else amin)(x.abs(), dim, keepdim)
     if p == 0:
-        return sum(make((x.array != 0).astype(x.dtype)), dim, keepdim)
+        return sum(cast(apply(PRIMITIVES["not_equal"], (x, 0)), x.dtype), dim, keepdim)
     if p == 1:
         return sum(x.abs(), dim, keepdim)
     total = sum(x * x if p in (2, "fro") else x.abs() ** float(p), dim, keepdim)
-    zero = total.array == 0
-    if not zero.any():
+    zero = apply(PRIMITIVES["equal"], (total, 0))
+    if not current().tracing and not zero.array.any():
         return total.sqrt() if p in (2, "fro") else total ** (1.0 / p)
     # the root has no derivative at 0; take it of 1 there and put the 0 back
     safe = apply(elementwise.where, (zero, np.ones((), x.dtype), total))
@@ -152,9 +151,9 @@ def cumsum(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
 
 def any(x: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Whether some entry over `dim` is not zero."""
-    return make(np.asarray(np.any(x.array, axis=dim, keepdims=keepdim)))
+    return apply(PRIMITIVES["any"], (x,), {"axis": normalise(dim, x.array.ndim), "keepdims": keepdim})
 
 
 def all(x: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Whether every entry over `dim` is not zero."""
-    return make(np.asarray(np.all(x.array, axis=dim, keepdims=keepdim)))
+    return apply(PRIMITIVES["all"], (x,), {"axis": normalise(dim, x.array.ndim), "keepdims": keepdim})

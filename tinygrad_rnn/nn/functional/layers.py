@@ -15,7 +15,7 @@ from ...ops.index import Slot, take
 from ...ops.loss import one_hot as _one_hot
 from ...ops.random import bernoulli
 from ...ops.shape import transpose
-from ...state import current
+from ...state import current, no_grad
 from ...tensor import Tensor, apply, make
 
 
@@ -197,7 +197,11 @@ def batch_norm(
             raise ValueError(
                 f"Expected more than 1 value per channel when training, got input size {list(input.shape)}"
             )
-        if training and running_mean is not None and running_var is not None:
+        if training and running_mean is not None and running_var is not None and current().tracing:
+            with no_grad():  # a program must see the update, so that replays repeat it
+                running_mean.rewrite(running_mean * (1 - momentum) + np.mean(input, axis=axes) * momentum)
+                running_var.rewrite(running_var * (1 - momentum) + np.var(input, axis=axes, ddof=1) * momentum)
+        elif training and running_mean is not None and running_var is not None:
             for running, now in (
                 (running_mean, np.mean(input.array, axis=axes)),
                 (running_var, np.var(input.array, axis=axes, ddof=1)),
