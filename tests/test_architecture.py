@@ -27,7 +27,7 @@ FLOORS = [
     ["transforms", "function", "nn", "optim", "utils", "compiler"],
     ["models", "distributed", "viz"],
     ["compare"],
-    ["train", "export", "autograd"],
+    ["train", "export", "autograd", "serialization"],
     [""],
     ["cli"],
     ["__main__"],

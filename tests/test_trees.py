@@ -77,7 +77,8 @@ def test_a_user_dict_may_look_like_ours():
 
 def test_ordered_dicts_keep_their_order():
     outline, held = gather(OrderedDict(b=1, a=2))
-    assert list(plant(outline, held)) == ["b", "a"]
+    stored = checkpoint.unpack(checkpoint.pack(held, description=outline))
+    assert list(plant(stored.description, stored.arrays)) == ["b", "a"]
 
 
 def nested(depth):

@@ -107,7 +107,7 @@ def pack(arrays: Mapping[str, Any], *, description: Any = None, metadata: Mappin
     texts = {"format": "pt", **_checked_texts(metadata or {}), _VERSION: str(FORMAT_VERSION)}
     if description is not None:
         try:
-            texts[_DESCRIPTION] = json.dumps(description, sort_keys=True)
+            texts[_DESCRIPTION] = json.dumps(description)
         except (TypeError, ValueError, RecursionError) as error:
             got = f"{type(error).__name__}: {error}"
             raise CheckpointError(explain("description", expected="what JSON can hold", got=got)) from error

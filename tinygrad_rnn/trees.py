@@ -5,7 +5,7 @@ checkpoint files. Nothing is ever rebuilt but the types named here: no code can 
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,90 +14,129 @@ from tinygrad_rnn.errors import CheckpointError, explain
 __all__ = ["gather", "plant"]
 
 _MARK = "?"  # the key that tells an object of ours from a dict of the user
+_DTYPES = {"float32", "float64", "float16", "complex64", "bool"} | {
+    f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
+
+Spell = Callable[[Any], str | None]
 
 
-def gather(tree: Any, *, root: str = "") -> tuple[Any, dict[str, np.ndarray]]:
+def gather(tree: Any, *, root: str = "", spell: Spell = lambda value: None) -> tuple[Any, dict[str, np.ndarray]]:
     """Take the arrays out of a tree.
 
-    tree: dicts (keys: strings, numbers, bools, None), lists, tuples; None, bools, ints, floats, strings; NumPy arrays
-        and scalars; Tensors (anything with `detach` and `numpy`). Named tuples and other dicts lose their names.
+    tree: dicts (keys: strings, numbers, bools, None), lists, tuples; None, bools, ints, floats, strings; NumPy arrays,
+        scalars and dtypes; Tensors (anything with `detach` and `numpy`). Named tuples and other dicts lose their names.
     root: what the names of the arrays begin with.
+    spell: the name of an object that is to be stored by its name, such as a function; None for all others.
     Returns the outline and the arrays by path, such as "optimizer/state/0/exp_avg".
     Raises CheckpointError for anything else, naming its path, and for a tree that contains itself.
     """
     arrays: dict[str, np.ndarray] = {}
     try:
-        return _outline(tree, root, arrays), arrays
+        return _outline(tree, root, _Taken(arrays, spell)), arrays
     except RecursionError as error:
         raise CheckpointError(explain(root or "tree", expected="a tree", got="one nested too deeply")) from error
 
 
-def plant(outline: Any, arrays: Mapping[str, np.ndarray], *, tensor: Callable[[np.ndarray], Any] = np.asarray) -> Any:
+def plant(
+    outline: Any,
+    arrays: Mapping[str, np.ndarray],
+    *,
+    tensor: Callable[[np.ndarray], Any] = np.asarray,
+    look_up: Callable[[str], Any] | None = None,
+) -> Any:
     """Put the arrays back: the inverse of `gather`, with equal types, dtypes and shapes.
 
-    tensor: makes of an array what had been a Tensor. Raises CheckpointError if outline and arrays do not fit.
+    tensor: makes of an array what had been a Tensor. look_up: finds what had been stored by name, or raises; without
+        it a name is an error.
+    Raises CheckpointError if outline and arrays do not fit, and what `look_up` raises.
     """
     try:
-        return _planted(outline, arrays, tensor)
+        return _planted(outline, _Given(arrays, tensor, look_up))
+    except CheckpointError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         got = f"{type(error).__name__}: {str(error)[:80]!r}"
         raise CheckpointError(explain("outline", expected="one that fits the arrays", got=got)) from error
 
 
-def _outline(tree: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
-    kind = type(tree)
-    if tree is None or kind in (bool, int, float, str):
+class _Taken(NamedTuple):
+    arrays: dict[str, np.ndarray]
+    spell: Spell
+
+    def hold(self, array: np.ndarray, path: str) -> str:
+        name = path.removeprefix("/") or "array"
+        while name in self.arrays:  # {"a/b": ...} beside {"a": {"b": ...}}
+            name += "'"
+        self.arrays[name] = array
+        return name
+
+
+class _Given(NamedTuple):
+    arrays: Mapping[str, np.ndarray]
+    tensor: Callable[[np.ndarray], Any]
+    look_up: Callable[[str], Any] | None
+
+
+def _outline(tree: Any, path: str, taken: _Taken) -> Any:
+    if tree is None or type(tree) in (bool, int, float, str):
         return tree
     if isinstance(tree, list):
-        return [_outline(value, f"{path}/{i}", arrays) for i, value in enumerate(tree)]
+        return [_outline(value, f"{path}/{i}", taken) for i, value in enumerate(tree)]
     if isinstance(tree, tuple):
-        return {_MARK: "tuple", "of": _outline(list(tree), path, arrays)}
+        return {_MARK: "tuple", "of": _outline(list(tree), path, taken)}
     if isinstance(tree, Mapping):
-        branches = {key: _outline(value, f"{path}/{key}", arrays) for key, value in tree.items()}
-        if all(type(key) is str for key in branches) and _MARK not in branches:
-            return branches
-        odd = next((key for key in branches if key is not None and type(key) not in (bool, int, float, str)), None)
-        if odd is None:
-            return {_MARK: "dict", "of": [list(pair) for pair in branches.items()]}
-        do = "Use strings or numbers as keys."
-        raise CheckpointError(
-            explain(path or "tree", expected="plain keys", got=f"{type(odd).__name__} {odd!r}", do=do)
-        )
+        return _branches(tree, path, taken)
     if isinstance(tree, np.generic):
-        return {_MARK: "scalar", "at": _held(np.asarray(tree), path, arrays)}
+        return {_MARK: "scalar", "at": taken.hold(np.asarray(tree), path)}
     if isinstance(tree, np.ndarray):
-        return {_MARK: "array", "at": _held(tree, path, arrays)}
-    if not isinstance(tree, type) and hasattr(tree, "detach") and hasattr(tree, "numpy"):
-        return {_MARK: "tensor", "at": _held(tree.detach().numpy(), path, arrays)}
+        return {_MARK: "array", "at": taken.hold(tree, path)}
+    if isinstance(tree, np.dtype) and tree.name in _DTYPES:
+        return {_MARK: "dtype", "name": tree.name}
+    detach: Any = getattr(tree, "detach", None)
+    if detach is not None and hasattr(tree, "numpy") and not isinstance(tree, type):
+        return {_MARK: "tensor", "at": taken.hold(detach().numpy(), path)}
+    name = taken.spell(tree)
+    if name is not None:
+        return {_MARK: "name", "of": name}
     expected = "numbers, text, arrays, and dicts, lists and tuples of them"
-    raise CheckpointError(explain(path or "tree", expected=expected, got=f"{kind.__module__}.{kind.__qualname__}"))
+    got = f"{type(tree).__module__}.{type(tree).__qualname__}"
+    raise CheckpointError(explain(path or "tree", expected=expected, got=got))
 
 
-def _held(array: np.ndarray, path: str, arrays: dict[str, np.ndarray]) -> str:
-    name = path.removeprefix("/") or "array"
-    while name in arrays:  # {"a/b": ...} beside {"a": {"b": ...}}
-        name += "'"
-    arrays[name] = array
-    return name
+def _branches(tree: Mapping[Any, Any], path: str, taken: _Taken) -> dict[str, Any]:
+    branches = {key: _outline(value, f"{path}/{key}", taken) for key, value in tree.items()}
+    if all(type(key) is str for key in branches) and _MARK not in branches:
+        return branches
+    for key in branches:
+        if key is not None and type(key) not in (bool, int, float, str):
+            got = f"{type(key).__name__} {key!r}"
+            do = "Use strings or numbers as keys."
+            raise CheckpointError(explain(path or "tree", expected="plain keys", got=got, do=do))
+    return {_MARK: "dict", "of": [list(pair) for pair in branches.items()]}
 
 
-def _planted(outline: Any, arrays: Mapping[str, np.ndarray], tensor: Callable[[np.ndarray], Any]) -> Any:
+def _planted(outline: Any, given: _Given) -> Any:
     if isinstance(outline, list):
-        return [_planted(value, arrays, tensor) for value in outline]
+        return [_planted(value, given) for value in outline]
     if not isinstance(outline, dict):
         return outline
     match outline.get(_MARK):
         case None:
-            return {key: _planted(value, arrays, tensor) for key, value in outline.items()}
+            return {key: _planted(value, given) for key, value in outline.items()}
         case "tuple":
-            return tuple(_planted(value, arrays, tensor) for value in outline["of"])
+            return tuple(_planted(value, given) for value in outline["of"])
         case "dict":
-            return {key: _planted(value, arrays, tensor) for key, value in outline["of"]}
+            return {key: _planted(value, given) for key, value in outline["of"]}
         case "array":
-            return arrays[outline["at"]]
+            return given.arrays[outline["at"]]
         case "scalar":
-            return arrays[outline["at"]][()]
+            return given.arrays[outline["at"]][()]
         case "tensor":
-            return tensor(arrays[outline["at"]])
+            return given.tensor(given.arrays[outline["at"]])
+        case "dtype" if outline["name"] in _DTYPES:
+            return np.dtype(outline["name"])
+        case "name" if given.look_up is not None and isinstance(outline["of"], str):
+            return given.look_up(outline["of"])
         case other:
             raise ValueError(f"unknown kind {other!r}")
