@@ -156,6 +156,26 @@ def test_patience(tmp_path):
     assert [figures.get("best") for figures in read_metrics(tmp_path / METRICS)] == [True, False, True] + [False] * 3
 
 
+def test_patience_with_a_loss_that_is_never_a_number():
+    assert line(evaluate=lambda model: math.nan, evaluate_every=1, patience=2).fit(steps=9)[:2] == (
+        Ended.STOPPED_EARLY,
+        2,
+    )
+
+
+def test_training_is_done_in_training_mode_and_every_step_is_reported():
+    seen = []
+
+    class Watching(Quiet):
+        def step(self, progress):
+            seen.append((progress.step, trainer.model.training))
+
+    trainer = line(report=Watching())
+    trainer.model.eval()
+    trainer.fit(steps=3)
+    assert seen == [(1, True), (2, True), (3, True)]
+
+
 def test_schedulers_are_stepped_each_at_its_time():
     calls = []
 
