@@ -31,7 +31,7 @@ def summary(diagram: Diagram) -> str:
 
 
 def text(diagram: Diagram) -> str:
-    """A table with one line for each box: number, time, what, shape, and the numbers of the boxes it is computed from."""
+    """A table with a line for each box: number, time, what, shape, and the numbers of those it is computed from."""
     coming: dict[int, list[int]] = {}
     for edge in diagram.edges:
         coming.setdefault(edge.target.id, []).append(edge.source.id)

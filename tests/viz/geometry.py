@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 from viz.layout.measure import SMALL, TEXT
 from viz.model import words
@@ -35,7 +36,7 @@ def overlapping_boxes(picture):
 def pieces(points, steps=8):
     """The line through `points` as short straight pieces; smooth steps are followed."""
     out = []
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(points):
         if abs(x0 - x1) < 0.05 or abs(y0 - y1) < 0.05:
             out.append(((x0, y0), (x1, y1)))
             continue

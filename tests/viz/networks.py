@@ -157,17 +157,16 @@ def detached(T=6, at=3, seed=0, H=4):
     W, U, b, c = weights(make, "_l0", 3, H)
     h = tg.zeros(2, H)
     outputs = []
-    with record_everything():
-        with scope("rnn"):
-            xs = sequence(make, T)
-            with scope("l0"):
-                for t in range(T):
-                    if t == at:
-                        h = h.detach()
-                    with scope(t=t):
-                        (h,) = tanh_cell(xs[t], (h,), W, U, b, c)
-                        outputs.append(h)
-            return tg.stack(outputs).sum()
+    with record_everything(), scope("rnn"):
+        xs = sequence(make, T)
+        with scope("l0"):
+            for t in range(T):
+                if t == at:
+                    h = h.detach()
+                with scope(t=t):
+                    (h,) = tanh_cell(xs[t], (h,), W, U, b, c)
+                    outputs.append(h)
+        return tg.stack(outputs).sum()
 
 
 def feedforward(seed=0):
@@ -210,10 +209,15 @@ def last_state_loss(T=10, scale=0.3, seed=0, H=4, cell="tanh"):
     rng = np.random.default_rng(seed)
     gates = CELLS[cell][1]
     parameters = []
-    for name, shape in [("weight_ih_l0", (gates * H, 3)), ("weight_hh_l0", (gates * H, H)), ("bias_ih_l0", (gates * H,)),
-                        ("bias_hh_l0", (gates * H,))]:  # fmt: skip
+    shapes = {
+        "weight_ih": (gates * H, 3),
+        "weight_hh": (gates * H, H),
+        "bias_ih": (gates * H,),
+        "bias_hh": (gates * H,),
+    }
+    for name, shape in shapes.items():
         parameters.append(tg.tensor(scale * rng.standard_normal(shape), requires_grad=True))
-        parameters[-1].node.name = name
+        parameters[-1].node.name = f"{name}_l0"
     x = tg.tensor(rng.standard_normal((T, 2, 3)))
     state = tuple(tg.zeros(2, H, dtype=tg.float64) for _ in range(CELLS[cell][2]))
     with record_everything(), scope("rnn"), scope("l0"):

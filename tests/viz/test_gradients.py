@@ -1,6 +1,7 @@
 """Gradients in the picture: the numbers are those of the engine, heat falls and rises as mathematics says."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,9 +14,20 @@ from viz.model.record import Recording
 from viz.model.scale import Scale, common_scale
 from viz.model.sweep import gradients_of, measure, values_of
 
+MAKERS = {
+    "recurrent": n.recurrent,
+    "bidirectional": n.bidirectional,
+    "loss in each step": n.per_step_loss,
+    "feedforward": n.feedforward,
+    "tree": n.tree,
+    "expression": n.expression,
+    "detached": n.detached,
+    "lstm": lambda: n.recurrent("lstm", T=3),
+    "gru": lambda: n.recurrent("gru", T=3),
+}
 
-@pytest.mark.parametrize("make", [n.recurrent, n.bidirectional, n.per_step_loss, n.feedforward, n.tree, n.expression,
-                                  lambda: n.recurrent("lstm", T=3), lambda: n.recurrent("gru", T=3), n.detached])  # fmt: skip
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def test_norms_equal_those_of_the_engine(make):
     loss = make()
     nodes = [node for node in ancestors([loss.node]) if node.needs_grad]
@@ -49,7 +61,7 @@ def test_r11_heat_falls_for_a_contractive_matrix_and_rises_for_an_expansive_one(
     drawing = viz.draw(n.orthogonal(T=20, factor=factor), gradients=True)
     (flow,) = drawing.diagram.heat.flows
     norms = [norm for _, norm in flow.norms]
-    for earlier, later in zip(norms, norms[1:], strict=False):
+    for earlier, later in pairwise(norms):
         assert earlier / later == pytest.approx(factor, rel=1e-9)
     assert flow.ratio == pytest.approx(factor**19, rel=1e-9)
     assert flow.verdict == verdict

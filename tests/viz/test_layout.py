@@ -1,5 +1,7 @@
 """The machine-checkable rules of a good picture: no overlaps, straight states, equal heights, time to the right."""
 
+from itertools import pairwise
+
 import pytest
 
 import viz
@@ -47,7 +49,7 @@ def test_r4_x_increases_strictly_with_t(name):
     columns = [band.column for band in picture.bands]
     assert [c.first for c in columns] == sorted(c.first for c in columns)
     edges = [(band.x, band.x + band.width) for band in picture.bands]
-    assert all(right < left for (_, right), (left, _) in zip(edges, edges[1:], strict=False))
+    assert all(right < left for (_, right), (left, _) in pairwise(edges))
     for placed in picture.placed:
         if placed.box.column is not None:
             left, right = edges[placed.box.column]

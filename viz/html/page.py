@@ -130,7 +130,7 @@ def island(data: Any) -> str:
 
 
 def _file(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return resources.files("viz.html").joinpath(name).read_text(encoding="utf-8")
 
 
 def _digest(script: str) -> str:

@@ -253,7 +253,7 @@ def _places(order: list[list[int]], springs: list[Spring], width: list[float], n
 def _settle(
     nodes: list[int], wish: list[float], force: list[float], width: list[float], x: list[float], n: int
 ) -> None:
-    """Least squares under order: minimise sum of force*(x-wish)² with neighbours apart, by pooling adjacent violators."""
+    """Minimise the sum of force*(x-wish)² with neighbours in order and apart, by pooling adjacent violators."""
     offset, pools = 0.0, []
     offsets = []
     for k, i in enumerate(nodes):

@@ -21,7 +21,7 @@ class Placed:
 
 @dataclass
 class Wire:
-    """An edge and its points. Neighbouring points lie above each other or side by side, or are joined by a smooth step."""
+    """An edge and its points. Two that follow lie above each other, side by side, or are joined by a smooth step."""
 
     edge: Edge
     points: Route

@@ -32,7 +32,7 @@ class Unit:
 
 
 def in_gutter(diagram: Diagram) -> set[int]:
-    """Ids of the parameters that the time steps share, and of what is prepared from them: they stand at the left, once."""
+    """Ids of the parameters that the steps share, and of what is prepared from them: they stand at the left."""
     found: set[int] = set()
     for edge in reversed(diagram.edges):
         if edge.kind == "weight" and (edge.target.column is not None or edge.target.id in found):
@@ -102,7 +102,7 @@ def sequences_between(diagram: Diagram, found: list[Unit]) -> set[int]:
 
 
 def starting(diagram: Diagram) -> tuple[set[int], set[int]]:
-    """Ids of the initial states that enter a step directly and stand beside it, and of what these alone are made from."""
+    """Ids of the initial states that enter a step and stand beside it, and of what these alone are made from."""
     beside = {e.source.id for e in diagram.edges if e.source.initial and e.target.column is not None}
     readers: dict[int, set[int]] = {}
     for edge in diagram.edges:
@@ -148,7 +148,7 @@ def _number_rows(found: list[Unit], joints: list[tuple[int, int]], plain: list[b
     for i in reversed(topological(len(found), joints)):  # inputs stand right below what reads them
         if plain[i] and i in readers and all(plain[a] for a in sources.get(i, ())):
             rank[i] = min(rank[b] for b in readers[i]) - 1
-    rows: dict[tuple[int, int, int], list[Unit]] = {}
+    rows: dict[tuple[int, ...], list[Unit]] = {}
     for unit in found:
         unit.rank = rank[unit.number]
         kind = (2, unit.number) if not unit.timed else (1, unit.number) if unit.recurrent else (0, 0)

@@ -103,7 +103,7 @@ class Maker:
         return sources
 
     def _clones(self) -> dict[int, list[tuple[int, int]]]:
-        """Initial states that start several cells, such as the zeros of all layers, and each (group, step) they start."""
+        """Initial states that start several cells, such as zeros, and each (group, step) that they start."""
         found: dict[int, list[tuple[int, int]]] = {}
         graph, fold = self.graph, self.fold
         for i in sorted(fold.initial) if self.diagram.columns else ():

@@ -25,8 +25,8 @@ class Box:
     """
 
     __slots__ = (
-        "backward", "column", "detail", "group", "id", "initial", "kind", "loop", "main", "members", "note", "path", "role",
-        "root", "saved", "title", "uses",
+        "backward", "column", "detail", "group", "id", "initial", "kind", "loop", "main", "members", "note", "path",
+        "role", "root", "saved", "title", "uses",
     )  # fmt: skip
 
     def __init__(self, number: int, kind: str, group: int, column: int | None, role: Any, path: str) -> None:

@@ -142,7 +142,7 @@ def _inputs(graph: Recording) -> list[bool]:
 
 
 def _groups(fold: Folding, fold_time: bool) -> tuple[list[int], list[tuple[str, str]]]:
-    """Group number of each role, and (path, kind) of each group, such that no circle runs through groups within a step."""
+    """Group number of each role, and (path, kind) of each group; no circle runs through groups within a step."""
     graph = fold.graph
     state = _recurrences(fold)
     key: list[Hashable] = [None] * fold.count

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,8 @@ EDGES_SHOWN = (3, 1)
 """How many steps stay at the beginning and at the end of an elided sequence."""
 
 
-class Column(NamedTuple):
+@dataclass(frozen=True)
+class Column:
     """One step, or a run of steps that are left out. first, last: the steps; hidden: whether they are left out."""
 
     first: int
@@ -58,7 +60,7 @@ def columns(
         if t in shown:
             found.append(Column(t, t, False))
         elif found and found[-1].hidden and found[-1].last == t - 1:
-            found[-1] = found[-1]._replace(last=t)
+            found[-1] = replace(found[-1], last=t)
         else:
             found.append(Column(t, t, True))
     return found, odd

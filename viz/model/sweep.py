@@ -62,8 +62,7 @@ def values_of(graph: Recording) -> list[Any]:
             known[i] = kept
         if node.xs is not None and node.xs is not node.parents:
             for p, x in zip(graph.parents[i], node.xs, strict=True):
-                if isinstance(x, np.ndarray):
-                    known[p] = x
+                known.update({p: x} if isinstance(x, np.ndarray) else {})
     with np.errstate(all="ignore"):
         for i, node in enumerate(graph.nodes):
             if i not in known:

@@ -37,7 +37,8 @@ def _strip(picture: Picture, flow: Flow, scale: Scale, top: float) -> str:
         bucket = round(share * (BUCKETS - 1))
         paths.setdefault(bucket, []).append(f"M{num(at[t])} {num(floor)}v{num(-1 - share * (HEIGHT - 1))}")
     bars = "".join(
-        f'<path class="bar" style="stroke:{colour(bucket / (BUCKETS - 1))};stroke-width:{num(wide)}" d="{"".join(lines)}"/>'
+        f'<path class="bar" style="stroke:{colour(bucket / (BUCKETS - 1))};stroke-width:{num(wide)}" '
+        f'd="{"".join(lines)}"/>'
         for bucket, lines in sorted(paths.items())
     )
     name = f"‖∂L/∂h‖ {flow.name}"

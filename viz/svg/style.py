@@ -1,4 +1,4 @@
-"""The style sheet inside an SVG, in the colours of a theme. All rules are confined to the one picture they come with."""
+"""The style sheet inside an SVG, in the colours of a theme. All rules hold for the one picture only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours, light and dark. Every pair of text and ground has a contrast of at least 4.5 to 1; a test computes them all."""
+"""Colours, light and dark. Text on any ground has a contrast of at least 4.5 to 1; a test computes them all."""
 
 from __future__ import annotations
 

@@ -62,7 +62,8 @@ def write(picture: Picture, theme: str = "auto", summary: str = "", title: str =
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" '
         f'class="{style.PAGE if live else ident}" role="img" aria-labelledby="{ident}title {ident}desc">\n'
-        f'<title id="{ident}title">{escape(words.clean(title))}</title>\n<desc id="{ident}desc">{escape(summary)}</desc>\n'
+        f'<title id="{ident}title">{escape(words.clean(title))}</title>\n'
+        f'<desc id="{ident}desc">{escape(summary)}</desc>\n'
         f'{sheet}<defs>{style.markers(ident)}</defs>\n<rect class="ground" width="{wide}" height="{high}"/>\n'
         + body.replace("#ident-", f"#{ident}")
         + "</svg>\n"
