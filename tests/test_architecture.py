@@ -20,7 +20,7 @@ FLOORS = [
     ["primitive", "state", "dtypes", "checkpoint", "trees", "data", "manual"],
     ["ops", "graph"],
     ["complaints", "printing"],
-    ["backward", "protocols"],
+    ["backward", "protocols", "reading"],
     ["tensor"],
     ["functions", "creation"],
     ["vocabulary"],

@@ -1,0 +1,188 @@
+"""Findings: mistakes in plain words, with the place and both equations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .forms import Form, Scales
+from .search import Explanation, Search
+from .sweep import Hypothesis
+
+__all__ = ["Finding", "findings"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One mistake.
+
+    kind: its name, one of a fixed list. where: parameter, node and time step. says: what the code does. wrong, right:
+    the equation as it is and as it should be. same: other mistakes that give the same numbers here, in words.
+    """
+
+    kind: str
+    where: str
+    says: str
+    wrong: str
+    right: str
+    same: tuple[str, ...] = ()
+    same_kinds: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.kind}: {self.says}.",
+            f"  where  {self.where}",
+            f"  is     {self.wrong}",
+            f"  be     {self.right}",
+        ]
+        lines += [f"  the same numbers here: {text}" for text in self.same]
+        return "\n".join(lines)
+
+
+def findings(search: Search, explanation: Explanation) -> list[Finding]:
+    """The mistakes of an explanation: those in the sweep, then those in forming the gradients."""
+    found = [_of_flow(search, h, window) for h, window in explanation.flows]
+    forms = _norm_told_apart(search, explanation)
+    return found + [_of_form(search, form, names) for form, names in forms]
+
+
+def _of_flow(search: Search, h: Hypothesis, window: int) -> Finding:
+    twins = search.twins.get(id(h), [])
+    return Finding(
+        h.kind, *(text.replace("{k}", str(window)) for text in (h.where, h.says, h.wrong, h.right)),
+        same=tuple(f"{twin.kind} ({twin.where}): {twin.says}" for twin in twins),
+        same_kinds=tuple(dict.fromkeys(twin.kind for twin in twins)),
+    )  # fmt: skip
+
+
+def _norm_told_apart(search: Search, explanation: Explanation) -> list[tuple[Form, list[str]]]:
+    """A factor common to all gradients that leaves them with a round norm is clipping, unless the sizes explain it."""
+    forms = explanation.distinct
+    factors = [(form, names) for form, names in forms if form.kind == "constant factor"]
+    plain = [n for n, option in explanation.forms.items() if not option and search.recording.gradients[n].any()]
+    total = sum(float((m**2).sum()) for m in search.manual.values()) ** 0.5
+    if plain or not factors or abs(total - float(f"{total:.2g}")) > 3e-6 * total:
+        return forms
+    common, names = max(factors, key=lambda entry: sum(search.recording.leaves[n].size for n in entry[1]))
+    c = float(str(common.detail))
+    if common.cost == 1 or not 0 < abs(c) < 1:
+        return forms
+    changed = [(form, which) for form, which in forms if form.kind != "constant factor"]
+    scales = search.forms[names[0]].scales
+    for form, which in factors:  # what is left of the factors when the common one is taken out
+        rest = scales.form(float(str(form.detail)) / abs(c), 1e-6)
+        if rest is not None and form is not common:
+            changed.append((rest, which))
+    if c < 0:
+        changed.append((Form("sign"), names))
+    return [*changed, (Form("clipped by norm", float(f"{total:.5g}")), list(explanation.forms))]
+
+
+def _list(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def _of_form(search: Search, form: Form, names: list[str]) -> Finding:
+    which = "all gradients" if len(names) == len(search.recording.leaves) > 1 else _list(names)
+    many = len(names) > 1
+    is_, has = ("are", "have") if many else ("is", "has")
+    says, wrong, right = _WORDS[form.kind](search, form, f"d{names[0]}", names)
+    for slot, word in (("{which}", which), ("{is_}", is_), ("{has}", has)):  # not format: equations have braces
+        says = says.replace(slot, word)
+    return Finding(form.kind, which, says, wrong, right)
+
+
+def _factor(search: Search, form: Form, d: str, names: list[str]) -> tuple[str, str, str]:
+    c = float(str(form.detail))
+    scales: Scales = search.forms[names[0]].scales
+    name, _ = scales.named(c, 1e-5)
+    text = f"{c:g}" + (f" = {name}" if name else "")
+    return (
+        "{which} {is_} " + f"{text} times what they should be",
+        f"{d} = {c:g} * (the gradient)",
+        f"{d} = the gradient",
+    )
+
+
+def _operand(search: Search, form: Form, d: str, names: list[str]) -> tuple[str, str, str]:
+    later = form.detail == 1
+    recurrent = any(
+        node.parents[1 - i] in search.names.states
+        and search.structure.step.get(node.parents[1 - i], (None, 0))[1] < search.structure.step.get(node, (None, 0))[1]
+        for group in search.shares.groups[names[0]]
+        for node, i in group.uses
+        if node.op == "matmul"
+    )
+    if recurrent:
+        used, should = ("h_t" if later else "h_{t-2}"), "h_{t-1}"
+    else:
+        used, should = ("x_{t+1}" if later else "x_{t-1}"), "x_t"
+    says = f"{{which}} {{has}} {used} in the product where {should} belongs"
+    return says, f"{d} = sum_t da_t {used}", f"{d} = sum_t da_t {should}"
+
+
+def _uses(search: Search, form: Form, d: str, names: list[str]) -> tuple[str, str, str]:
+    group = search.shares.groups[names[0]][int(str(form.detail))]
+    place = search.names.place(group.uses[0][0])
+    return (
+        f"{{which}} {{is_}} used in several places, and the one at {place} adds nothing",
+        f"{d} lacks a term",
+        f"{d} = sum over all uses",
+    )
+
+
+def _overwritten(search: Search, form: Form, d: str, names: list[str]) -> tuple[str, str, str]:
+    says = (
+        f"{{which}} hold{'' if len(names) > 1 else 's'} what step t={form.detail} contributes and nothing of the others"
+    )
+    return f"{says}: assigned where it should be added", f"{d} = (step t={form.detail})", f"{d} += (step t), for all t"
+
+
+def _reordered(search: Search, form: Form, d: str, names: list[str]) -> tuple[str, str, str]:
+    says = f"the blocks of {{which}} stand in the order {_letters(form)}, which is not the parameter's"
+    return says, f"[{_letters(form)}]", f"[{_letters(form, own=True)}]"
+
+
+def _example(search: Search, form: Form, d: str, names: list[str]) -> tuple[str, str, str]:
+    says = f"{{which}} {{is_}} that of the {form.detail} example of the batch"
+    return says, f"{d} = (one example)", f"{d} = sum over the batch"
+
+
+def _clipped(search: Search, form: Form, d: str, names: list[str]) -> tuple[str, str, str]:
+    c = f"{form.detail:g}"
+    return f"{{which}} {{is_}} clipped to [-{c}, {c}]", f"clip({d}, -{c}, {c})", d
+
+
+def _clipped_norm(search: Search, form: Form, d: str, names: list[str]) -> tuple[str, str, str]:
+    c = f"{form.detail:g}"
+    if form.kind == "clipped by norm":
+        return f"{{which}} {{is_}} scaled down together to the norm {c}", f"{d} * {c} / norm of all", d
+    by = "each by itself" if len(names) > 1 else "by itself"
+    return f"{{which}} {{is_}} scaled down to the norm {c}, {by}", f"{d} * {c} / norm of {d}", d
+
+
+_WORDS = {
+    "transposed": lambda s, f, d, n: ("{which} {is_} returned transposed", f"{d}^T", d),
+    "missing": lambda s, f, d, n: ("{which} {is_} zero, or not there", f"{d} = 0", f"{d} = the sum over all steps"),
+    "sign": lambda s, f, d, n: ("{which} {has} the wrong sign", f"-{d}", d),
+    "constant factor": _factor,
+    "operand of another step": _operand,
+    "one of its uses forgotten": _uses,
+    "overwritten instead of accumulated": _overwritten,
+    "one example only": _example,
+    "bias not summed over the batch": lambda s, f, d, n: (
+        "{which} still {has} one row for each example",
+        f"{d} = sum_t da_t, (B, H)",
+        f"{d} = sum_t sum_b da_t, (H,)",
+    ),
+    "gate order of the result": _reordered,
+    "clipped by value": _clipped,
+    "clipped by norm": _clipped_norm,
+    "each gradient clipped by norm": _clipped_norm,
+}
+
+
+def _letters(form: Form, own: bool = False) -> str:
+    order = form.detail if isinstance(form.detail, tuple) else ()
+    letters = {4: "ifgo", 3: "rzn"}.get(len(order), "1234")
+    return ", ".join(letters[k] for k in (range(len(order)) if own else order))

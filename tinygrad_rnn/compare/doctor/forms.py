@@ -1,0 +1,330 @@
+"""Mistakes in forming a gradient from cotangents that may be right: transposed, overwritten, scaled, clipped, another
+operand.
+
+For one parameter and K sets of cotangents at once, `Forms.explain` says which of them, in which form, give the
+handwritten numbers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ...graph import Node
+from ..anatomy.shares import Group, Shares
+
+__all__ = ["Form", "Forms", "Option", "Scales"]
+
+
+class Form(NamedTuple):
+    """One way of forming a gradient wrongly. kind: its name. detail: what tells it from others of its kind."""
+
+    kind: str
+    detail: float | str | tuple[int, ...] = ""
+    rank: int = 2
+    cost: float = 1.0
+
+
+Option = tuple[Form, ...]
+"""What happened to one parameter, innermost first; empty if its gradient was formed rightly."""
+
+
+class Scales:
+    """Recognises constant factors: products of 2 and of the sizes of the problem, above or below the line."""
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        self.table: list[tuple[float, str, int]] = []
+        letters = [("2", 2), *((name, n) for name, n in sizes.items() if n > 1)]
+        for powers in itertools.product((0, 1, -1), repeat=len(letters)):
+            used = sum(map(abs, powers))
+            if 0 < used <= 3:
+                value = math.prod(float(n) ** power for (_, n), power in zip(letters, powers, strict=True))
+                above = " ".join(name for (name, _), power in zip(letters, powers, strict=True) if power > 0)
+                below = " ".join(name for (name, _), power in zip(letters, powers, strict=True) if power < 0)
+                below = f"({below})" if " " in below else below
+                self.table.append((value, f"{above or '1'}/{below}" if below else above, used))
+        self.table.sort(key=lambda row: row[2])
+
+    def named(self, c: float, rtol: float) -> tuple[str, int]:
+        """What a factor is, such as "1/B", and how many sizes that takes; ("", 0) if it is none of the known."""
+        for value, name, used in self.table:
+            if abs(abs(c) - value) <= 10 * rtol * value and abs(value - 1) > 10 * rtol:
+                return ("-" if c < 0 else "") + name, used
+        return "", 0
+
+    def form(self, c: float, rtol: float) -> Form | None:
+        """The form that a factor stands for; None for no factor at all."""
+        if abs(c + 1) <= 10 * rtol:
+            return Form("sign", "", 1)
+        name, used = self.named(c, rtol)
+        if name:
+            return Form("constant factor", float(f"{c:.6g}"), 1 + used)
+        return Form("constant factor", float(f"{c:.6g}"), 4, 1.4) if abs(c) > rtol else None
+
+
+class Forms:
+    """The ways in which the gradient of one parameter can have been formed.
+
+    name: the parameter. manual: what the user has, or None if nothing was handed in. rtol: what counts as equal,
+    relative to the largest entry. ceiling: the value at which several entries of all gradients stand, if they look
+    clipped, or None.
+    """
+
+    def __init__(
+        self, shares: Shares, name: str, manual: np.ndarray | None, rtol: float, scales: Scales, ceiling: float | None
+    ) -> None:
+        self.shares, self.name, self.rtol, self.scales, self.ceiling = shares, name, rtol, scales, ceiling
+        self.leaf = shares.recording.leaves[name]
+        self.shape = self.leaf.shape
+        self.manual = manual
+        self.groups = shares.groups[name]
+        self.variants: list[tuple[Option, list[np.ndarray]]] = list(self._variants())
+        self.targets = list(self._targets())
+        self.unsummed = list(self._unsummed())
+
+    def _variants(self) -> Iterator[tuple[Option, list[np.ndarray]]]:
+        """Other operands: rows left out, rows of another step."""
+        if not self.groups:
+            return
+        loop = self.groups[0].loop
+        base = [self._operand(group) for group in self.groups]
+        if loop is not None and all(group.loop is loop and (group.steps >= 0).all() for group in self.groups):
+            present = sorted({int(n) for group in self.groups for n in group.steps})
+            if len(present) > 1:
+                for end, rank in ((present[0], 2), (present[-1], 3)):
+                    kept = [A * (g.steps == end)[:, None] for A, g in zip(base, self.groups, strict=True)]
+                    yield (Form("overwritten instead of accumulated", loop.times[end], rank),), kept
+                for offset in (1, -1):
+                    moved = [self._moved(group, offset) for group in self.groups]
+                    if any(A is not None for A in moved):
+                        form = Form("operand of another step", offset, 2)
+                        operands = [b if A is None else A for A, b in zip(moved, base, strict=True)]
+                        yield (form,), operands
+                        for end in (present[0], present[-1]):
+                            kept = [A * (g.steps == end)[:, None] for A, g in zip(operands, self.groups, strict=True)]
+                            yield (form, Form("overwritten instead of accumulated", loop.times[end], 3)), kept
+        if any(int(group.examples.max(initial=0)) for group in self.groups):
+            firsts = [A * (g.examples == 0)[:, None] for A, g in zip(base, self.groups, strict=True)]
+            yield (Form("one example only", "first", 4),), firsts
+            lasts = [
+                A * (g.examples == g.examples.max(initial=0))[:, None] for A, g in zip(base, self.groups, strict=True)
+            ]
+            yield (Form("one example only", "last", 5),), lasts
+        if len(self.groups) > 1:
+            for k in range(len(self.groups)):
+                without = [A * (j != k) for j, A in enumerate(base)]
+                yield (Form("one of its uses forgotten", k, 3),), without
+
+    @staticmethod
+    def _operand(group: Group) -> np.ndarray:
+        assert group.A is not None, "a group is filled in when it is made"
+        return group.A
+
+    def _moved(self, group: Group, offset: int) -> np.ndarray | None:
+        """What was read one step later (or earlier): the next state in place of the one before, the next input, ..."""
+        structure, values = self.shares.structure, self.shares.recording.values
+        if group.is_bias:
+            return None
+        per_step = [int(n) for n in np.unique(group.steps)]
+        A = self._operand(group)
+        blocks = {n: A[group.steps == n] for n in per_step}
+        moved = np.zeros_like(A)
+        for n in per_step:
+            source = blocks.get(n + offset)
+            if source is None and offset > 0:  # after the last step only a state has a successor
+                source = self._successor(group, n, structure, values)
+                if source is None:
+                    return None
+            if source is not None and source.shape == blocks[n].shape:
+                moved[group.steps == n] = source
+        return moved
+
+    def _successor(
+        self, group: Group, n: int, structure: object, values: Mapping[Node, np.ndarray]
+    ) -> np.ndarray | None:
+        shares = self.shares
+        for node, i in group.uses:
+            if node.op == "matmul" and shares.structure.step.get(node, (None, -1))[1] == n:
+                read = node.parents[1 - i]
+                later = shares.structure.like(read, 1)
+                if later is None:
+                    return None
+                x = np.asarray(values[later])
+                return x.reshape(x.shape[0], -1).T if group.flip else x.reshape(-1, x.shape[-1])
+        return None
+
+    def _targets(self) -> Iterator[tuple[Option, np.ndarray]]:
+        """The handwritten numbers, undone: what an untouched gradient would have to be equal to."""
+        m = self.manual
+        if m is None:
+            return
+        if m.shape == self.shape:
+            yield (), m
+        elif m.size == self.leaf.size and [n for n in m.shape if n != 1] == [n for n in self.shape if n != 1]:
+            yield (), m.reshape(self.shape)  # (H,) for (H, 1): nobody's gradient is wrong for that
+        if m.ndim == 2 and m.T.shape == self.shape and min(m.shape) > 1:
+            yield (Form("transposed", "", 1),), np.ascontiguousarray(m.T)
+        if m.shape == self.shape and len(self.shape) and min(self.shape) > 0:
+            for count in self._gate_counts():
+                for axis, n in enumerate(self.shape):
+                    if n % count == 0 and n > count:
+                        yield from self._reordered(m, count, axis)
+
+    def _gate_counts(self) -> list[int]:
+        structure = self.shares.structure
+        loops = {group.loop for group in self.groups if group.loop is not None}
+        return sorted({gate.blocks for loop in loops for gate in structure.gates(loop) if gate.blocks <= 4})
+
+    def _reordered(self, m: np.ndarray, count: int, axis: int) -> Iterator[tuple[Option, np.ndarray]]:
+        size = m.shape[axis] // count
+        for order in itertools.permutations(range(count)):
+            if order == tuple(range(count)):
+                continue
+            index = np.concatenate([np.arange(k * size, (k + 1) * size) for k in np.argsort(order)])
+            moved = sum(k != j for k, j in enumerate(order))
+            yield (Form("gate order of the result", order, 2 if moved == 2 else 4),), np.take(m, index, axis=axis)
+
+    def _unsummed(self) -> Iterator[tuple[Form, list[int]]]:
+        """For a bias whose gradient has as many rows as there are examples: nobody summed over them."""
+        m = self.manual
+        if m is None or m.shape == self.shape or len(self.groups) != 1 or not self.groups[0].is_bias:
+            return
+        group = self.groups[0]
+        rows = int(group.examples.max(initial=-1)) + 1
+        if rows > 1 and m.size == rows * self.leaf.size and group.root is self.leaf:
+            yield Form("bias not summed over the batch", "", 1), list(range(rows))
+
+    def explain(
+        self, base: np.ndarray, rows: Sequence[np.ndarray], wanted: np.ndarray, fits: list[float]
+    ) -> list[list[Option]]:
+        """For each of K candidates the options under which its cotangents give the handwritten numbers; cheapest first.
+
+        base: (K, *shape), the gradients formed rightly. rows: per group, (K, R, N). wanted: (K,) bool, which to look
+        at. fits: receives the relative errors of those that fit.
+        """
+        found: list[list[Option]] = [[] for _ in base]
+        if self.manual is None or not self.manual.any():
+            for k in np.flatnonzero(wanted):
+                found[k] = self._of_nothing(not base[k].any())
+            return found
+        self._compare(found, (), base, wanted, fits, deep=True)
+        open_ = wanted & np.array([() not in options for options in found])
+        if not open_.any():
+            return found
+        where = np.flatnonzero(open_)
+        for forms, operands in self.variants:
+            part = np.zeros((len(where), *self.shape))
+            for group, A, G in zip(self.groups, operands, rows, strict=True):
+                part = part + self.shares.to_leaf(group.root, group.gradient(A, G[where]), self.leaf)
+            some: list[list[Option]] = [[] for _ in where]
+            self._compare(some, forms, part, np.ones(len(where), bool), fits, deep=False)
+            for k, options in zip(where, some, strict=True):
+                found[k].extend(options)
+        for form, numbers in self.unsummed:
+            self._compare_unsummed(found, form, numbers, rows[0], where, fits)
+        return found
+
+    def _of_nothing(self, right: bool) -> list[Option]:
+        """Why a gradient is zero: it should be, it is the one step that was kept, or it is missing."""
+        if right:
+            return [()]
+        options: list[Option] = [(Form("missing", "", 3),)]
+        if self.manual is not None:
+            options += [forms for forms, operands in self.variants if not any(A.any() for A in operands)]
+        return options
+
+    def _compare(
+        self,
+        found: list[list[Option]],
+        forms: Option,
+        pred: np.ndarray,
+        wanted: np.ndarray,
+        fits: list[float],
+        deep: bool,
+    ) -> None:
+        """Hold predictions against the targets as they are, then up to a factor, then clipped."""
+        K, where = len(pred), np.flatnonzero(wanted)
+        flat = pred.reshape(K, -1)[where]
+        if not len(flat):
+            return
+        top = np.abs(flat).max(axis=1, initial=0.0)
+        for option, target in self.targets if deep else self.targets[:2]:
+            t = target.reshape(-1)
+            limit = self.rtol * np.maximum(top, np.abs(t).max(initial=0.0))
+            error = np.abs(flat - t).max(axis=1, initial=0.0)
+            for j in np.flatnonzero(error <= limit):
+                found[where[j]].append((*forms, *option))
+                fits.append(float(error[j] / max(top[j], 1e-300)))
+            if len(option) and option[0].kind == "gate order of the result":
+                continue
+            norms = np.einsum("kn,kn->k", flat, flat)
+            c = np.divide(flat @ t, norms, out=np.zeros_like(norms), where=norms > 0)
+            rest = np.abs(c[:, None] * flat - t).max(axis=1, initial=0.0)
+            scaled = (rest <= self.rtol * np.abs(t).max(initial=0.0)) & (error > limit)
+            for j in np.flatnonzero(scaled):
+                found[where[j]].extend((*forms, *option, form) for form in self._scaled(float(c[j])))
+                fits.append(float(rest[j] / max(np.abs(t).max(), 1e-300)))
+            if not option or deep:
+                self._clipped(found, (*forms, *option), flat, t, where, error > limit, fits)
+
+    def _scaled(self, c: float) -> list[Form]:
+        form = self.scales.form(c, self.rtol)
+        forms = [form] if form is not None else []
+        assert self.manual is not None
+        norm = float(np.linalg.norm(self.manual))
+        if 0 < c < 1 and _is_round(norm):
+            forms.append(Form("each gradient clipped by norm", float(f"{norm:.5g}"), 3))
+        return forms
+
+    def _clipped(
+        self, found: list[list[Option]], forms: Option, flat: np.ndarray, t: np.ndarray, where: np.ndarray,
+        open_: np.ndarray, fits: list[float],
+    ) -> None:  # fmt: skip
+        top = float(np.abs(t).max(initial=0.0))
+        cut = np.abs(t) >= top * (1 - 1e-12)
+        looks_clipped = _is_round(top) or np.count_nonzero(cut) > 1
+        looks_clipped |= self.ceiling is not None and abs(self.ceiling - top) <= 1e-9 * top
+        agrees = np.abs(flat[:, ~cut] - t[~cut]).max(axis=1, initial=0.0) <= self.rtol * top
+        for j in np.flatnonzero(open_ & (agrees | looks_clipped)):
+            c = 1.0
+            if not agrees[j] and not cut.all():
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    c = float(np.median(t[~cut] / flat[j][~cut]))
+            error = np.abs(np.clip(c * flat[j], -top, top) - t).max() if np.isfinite(c) else np.inf
+            if error <= self.rtol * top and np.abs(c * flat[j]).max() > top * (1 + self.rtol):
+                form = self.scales.form(c, self.rtol) if c != 1.0 else None
+                clip = Form("clipped by value", float(f"{top:.5g}"), 2)
+                found[where[j]].append((*forms, *([form] if form else []), clip))
+                fits.append(float(error / top))
+
+    def _compare_unsummed(
+        self,
+        found: list[list[Option]],
+        form: Form,
+        numbers: list[int],
+        G: np.ndarray,
+        where: np.ndarray,
+        fits: list[float],
+    ) -> None:
+        assert self.manual is not None
+        group = self.groups[0]
+        each = np.stack([G[where][:, group.examples == b].sum(axis=1) for b in numbers], axis=1)  # (k, B, N)
+        for order in (each, each.swapaxes(1, 2)):
+            for j, flat in zip(where, order.reshape(len(where), -1), strict=True):
+                t = self.manual.reshape(-1)
+                c = float(flat @ t) / max(float(flat @ flat), 1e-300)
+                error = np.abs(c * flat - t).max() / np.abs(t).max()
+                if error <= self.rtol:
+                    scaled = [] if abs(c - 1) <= 10 * self.rtol else self._scaled(c)
+                    found[j].extend((form, factor) for factor in scaled)
+                    found[j].extend([] if scaled else [(form,)])
+                    fits.append(float(error))
+
+
+def _is_round(value: float) -> bool:
+    """Whether a number has at most two digits, as thresholds have; clip_grad_norm_ is 1e-6 off."""
+    return value > 0 and abs(value - float(f"{value:.2g}")) <= 3e-6 * value

@@ -1,0 +1,194 @@
+"""What a comparison of gradients found: as data, as a table in text and HTML, and as a heat map over parameters and
+time.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+__all__ = ["Report", "Row", "Steps", "Verdict"]
+
+_HEADINGS = ("parameter", "shape", "verdict", "max abs", "max rel", "cosine", "worst entry", "differences", "torch")
+
+
+class Verdict(NamedTuple):
+    """kind: exact, scaled, transposed, transposed and scaled, other, wrong shape, missing or not given. factor: of
+    scaled ones.
+    """
+
+    kind: str
+    factor: float | None = None
+    note: str = ""
+
+    def __str__(self) -> str:
+        text = self.kind if self.factor is None else f"{self.kind} by {self.factor:.6g}"
+        return f"{text} ({self.note})" if self.note else text
+
+
+class Row(NamedTuple):
+    """One parameter: the handwritten gradient against autograd's, which also stands against differences and PyTorch.
+
+    absolute: largest difference. relative: that, by the largest entry of either. cosine: of the angle between them,
+    None if one is zero. worst: index of the entry with the largest difference, and both values there. numeric: error of
+    autograd against central differences. peer: error of autograd against PyTorch. got: the manual's shape if it is
+    another.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    verdict: Verdict
+    absolute: float | None = None
+    relative: float | None = None
+    cosine: float | None = None
+    worst: tuple[int, ...] | None = None
+    worst_manual: float | None = None
+    worst_autograd: float | None = None
+    numeric: float | None = None
+    peer: float | None = None
+    got: tuple[int, ...] | None = None
+
+    def cells(self) -> list[str]:
+        """The row as text, in the order of the headings."""
+        worst = "-"
+        if self.worst is not None and self.verdict.kind != "exact":
+            worst = f"{list(self.worst)}: {self.worst_manual:.4g}, not {self.worst_autograd:.4g}"
+        shape = str(list(self.shape)) + (f", got {list(self.got)}" if self.got is not None else "")
+        numbers = [
+            _number(self.absolute, ".1e"), _number(self.relative, ".1e"), _number(self.cosine, ".6f"), worst,
+            _number(self.numeric, ".1e"), _number(self.peer, ".1e"),
+        ]  # fmt: skip
+        return [self.name, shape, str(self.verdict), *numbers]
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+class Steps(Protocol):
+    """Where a report has its per-step figures from; see the methods of the same names of `Report`."""
+
+    def contributions(self, name: str) -> dict[int, np.ndarray]: ...
+
+    def errors(self, name: str) -> tuple[dict[int, float], bool]: ...
+
+
+class Report:
+    """The result of `compare_gradients`.
+
+    ok: whether all sides agree, for all parameters. rows: one per parameter, in the order of `params`. rtol: what
+    counted as equal. `report["weight_hh"]` is the row of that name.
+    """
+
+    def __init__(self, ok: bool, rows: tuple[Row, ...], rtol: float, steps: Steps) -> None:
+        self.ok = ok
+        self.rows = rows
+        self.rtol = rtol
+        self._steps = steps
+
+    def __getitem__(self, name: str) -> Row:
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(f"report: expected one of {', '.join(row.name for row in self.rows)}, got {name!r}.")
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def contributions(self, name: str) -> dict[int, np.ndarray]:
+        """Time step -> what it adds to the gradient of a parameter (autograd's side), an array of its shape.
+
+        Empty where the graph has no time steps. The sum over the steps is the gradient.
+        """
+        return self._steps.contributions(name)
+
+    def step_errors(self, name: str) -> tuple[dict[int, float], bool]:
+        """Time step -> relative error of the cotangents that must lie behind the handwritten gradient, last step first.
+
+        The second value says whether the gradients determine them; otherwise it is the smallest change that explains
+        the numbers. Empty where the graph has no time, and where no cotangents at all lead to these numbers (a
+        transposed gradient, say).
+        """
+        return self._steps.errors(name)
+
+    def __str__(self) -> str:
+        text = _rich_table(self.rows) or _plain_table(self.rows)
+        return f"{text}\n{self._summary()}"
+
+    def _summary(self) -> str:
+        wrong = [row.name for row in self.rows if row.verdict.kind not in ("exact", "not given")]
+        if self.ok:
+            return f"All sides agree to {self.rtol:.0e}."
+        return (
+            f"Wrong: {', '.join(wrong)}."
+            if wrong
+            else "Autograd, differences and PyTorch do not agree among themselves."
+        )
+
+    def _repr_html_(self) -> str:
+        """The table for notebooks."""
+        head = "".join(f"<th>{html.escape(text)}</th>" for text in _HEADINGS)
+        body = "".join(
+            f'<tr style="background:{"none" if row.verdict.kind in ("exact", "not given") else "#fdd"}">'
+            + "".join(f"<td>{html.escape(text)}</td>" for text in row.cells())
+            + "</tr>"
+            for row in self.rows
+        )
+        return (
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(self._summary())}</p>"
+        )
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw a heat map: log10 of the error by parameter (rows) and time step (columns); returns the matplotlib axes.
+
+        ax: axes to draw on; new ones unless given. A parameter without time, or whose numbers no cotangents explain,
+        shows its whole error at every step. Raises ModuleNotFoundError without matplotlib (extra `plot`).
+        """
+        try:
+            import matplotlib.pyplot as plt
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError("Report.plot needs matplotlib: pip install 'tinygrad_rnn[plot]'.") from error
+        errors = {row.name: self.step_errors(row.name)[0] for row in self.rows}
+        times = sorted({t for found in errors.values() for t in found}) or [0]
+        table = np.array(
+            [[errors[row.name].get(t, row.relative or 0.0) for t in times] for row in self.rows], dtype=np.float64
+        )
+        if ax is None:
+            ax = plt.subplots(figsize=(2 + 0.5 * len(times), 1.2 + 0.4 * len(self.rows)), layout="constrained")[1]
+        image = ax.imshow(np.log10(np.clip(table, 1e-16, None)), cmap="magma", vmin=-16, vmax=0, aspect="auto")
+        ax.set_xticks(range(len(times)), [str(t) for t in times])
+        ax.set_yticks(range(len(self.rows)), [row.name for row in self.rows])
+        ax.set_xlabel("time step")
+        ax.set_title("error of the handwritten gradient")
+        ax.figure.colorbar(image, ax=ax, label="log10 of the relative error")
+        return ax
+
+
+def _plain_table(rows: tuple[Row, ...]) -> str:
+    """Columns lined up with spaces; those that say nothing are left out."""
+    table = [list(_HEADINGS), *(row.cells() for row in rows)]
+    kept = [j for j in range(len(_HEADINGS)) if j < 3 or any(line[j] != "-" for line in table[1:])]
+    widths = [max(len(line[j]) for line in table) for j in kept]
+    return "\n".join("  ".join(line[j].ljust(w) for j, w in zip(kept, widths, strict=True)).rstrip() for line in table)
+
+
+def _rich_table(rows: tuple[Row, ...]) -> str:
+    """The same with rules, by rich; empty if that is not installed."""
+    try:
+        from rich.console import Console
+        from rich.table import Table
+    except ModuleNotFoundError:
+        return ""
+    cells = [row.cells() for row in rows]
+    kept = [j for j in range(len(_HEADINGS)) if j < 3 or any(line[j] != "-" for line in cells)]
+    table = Table(box=None, pad_edge=False)
+    for j in kept:
+        table.add_column(_HEADINGS[j], no_wrap=True)
+    for line in cells:
+        table.add_row(*(line[j] for j in kept))
+    out = io.StringIO()
+    Console(file=out, width=200, color_system=None, highlight=False, markup=False).print(table)
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").split("\n"))
