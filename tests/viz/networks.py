@@ -209,12 +209,8 @@ def last_state_loss(T=10, scale=0.3, seed=0, H=4, cell="tanh"):
     rng = np.random.default_rng(seed)
     gates = CELLS[cell][1]
     parameters = []
-    shapes = {
-        "weight_ih": (gates * H, 3),
-        "weight_hh": (gates * H, H),
-        "bias_ih": (gates * H,),
-        "bias_hh": (gates * H,),
-    }
+    G = gates * H
+    shapes = {"weight_ih": (G, 3), "weight_hh": (G, H), "bias_ih": (G,), "bias_hh": (G,)}
     for name, shape in shapes.items():
         parameters.append(tg.tensor(scale * rng.standard_normal(shape), requires_grad=True))
         parameters[-1].node.name = f"{name}_l0"
@@ -259,24 +255,3 @@ def hostile(T=3, seed=0, H=4, name=HOSTILE):
                 with scope(t=t):
                     h = tg.tanh(x[t] @ W + h @ U)
         return h.sum()
-
-
-class Sequenced(tg.nn.Module):
-    """A recurrent layer of the library and a linear head."""
-
-    def __init__(self, cell, **options):
-        super().__init__()
-        self.rnn = cell(3, 4, **options)
-        self.head = tg.nn.Linear(4 * (2 if options.get("bidirectional") else 1), 5)
-
-    def forward(self, x):
-        y, _ = self.rnn(x)
-        return self.head(y)
-
-
-def library(cell, T=5, **options):
-    """A module of `nn` and its sample input."""
-    make, module = Maker(0), Sequenced(cell, **options)
-    for parameter in module.parameters():
-        tg.nn.init.uniform_(parameter, -0.3, 0.3, generator=make.rng)
-    return module, make.data(T, 2, 3)

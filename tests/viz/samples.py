@@ -3,6 +3,7 @@
 import tinygrad_rnn as tg
 import viz
 from tests.viz import networks as n
+from tests.viz.library import library
 
 SAMPLES = {
     "vanilla": lambda: viz.draw(n.recurrent()),
@@ -34,7 +35,7 @@ SAMPLES = {
     "expanded": lambda: viz.draw(n.recurrent(T=3, layers=2), expand=["rnn.l0"]),
     "collapsed": lambda: viz.draw(n.recurrent(T=4, layers=2), collapse=["rnn"]),
     "hostile": lambda: viz.draw(n.hostile()),
-    "nn_rnn": lambda: viz.draw(*n.library(tg.nn.RNN)),
-    "nn_lstm": lambda: viz.draw(*n.library(tg.nn.LSTM, num_layers=2, bidirectional=True)),
-    "nn_gru_ops": lambda: viz.draw(*n.library(tg.nn.GRU, T=3), level="ops"),
+    "nn_rnn": lambda: viz.draw(*library(tg.nn.RNN)),
+    "nn_lstm": lambda: viz.draw(*library(tg.nn.LSTM, num_layers=2, bidirectional=True)),
+    "nn_gru_ops": lambda: viz.draw(*library(tg.nn.GRU, T=3), level="ops"),
 }

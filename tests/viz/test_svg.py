@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tinygrad_rnn as tg
 import viz
 from tests.viz import networks as n
+from tests.viz.library import library
 from tests.viz.samples import SAMPLES
 from viz.model import words
 from viz.svg.path import data, num
@@ -116,7 +118,7 @@ def test_r16_a_picture_has_a_role_a_title_a_description_and_focusable_boxes():
 
 
 def test_r1_tooltips_say_what_is_known():
-    module, x = n.library(__import__("tinygrad_rnn").nn.RNN)
+    module, x = library(tg.nn.RNN)
     drawing = viz.draw(module, x, gradients=True, level="ops")
     tips = {t.text for t in ET.fromstring(drawing.svg).iter(f"{SVG}title")}
     tanh = next(t for t in tips if t.startswith("tanh") and "t = 3" in t)
@@ -126,7 +128,7 @@ def test_r1_tooltips_say_what_is_known():
         "saved for the backward sweep",
         "value: norm",
         "gradient: norm",
-        "networks.py:",
+        "library.py:",
     ):
         assert said in tanh
     weight = next(t for t in tips if t.startswith("parameter weight_hh_l0"))
