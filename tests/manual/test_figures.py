@@ -75,11 +75,11 @@ def test_s0_3_what_can_be_seen_is_redrawn_at_every_report(monkeypatch):
             self.live = True
 
         def draw(self, y, y_hat, epoch, dt=0):
-            drawn.append(epoch)
+            drawn.append((epoch, dt))
 
     monkeypatch.setattr(figures, "FitPlot", Window)
-    Run_RNN(Y, Y, Tanh(), epochs=7, n_neurons=2, plot_each=3)
-    assert drawn == [0, 3, 6, 6]
+    Run_RNN(Y, Y, Tanh(), epochs=7, n_neurons=2, plot_each=3, dt=5)
+    assert drawn == [(0, 5), (3, 5), (6, 5), (6, 5)]
 
 
 def test_s1_8_loss_curve(tmp_path, capsys):

@@ -128,11 +128,13 @@ def test_s0_4_lags_out_of_range():
         Run_RNN(np.hstack([x, x]), y, Tanh(), dt=1)
 
 
-def test_s0_6_the_final_loss_is_that_of_the_returned_weights(capsys):
+@pytest.mark.parametrize("dt", [0, 7])
+def test_s0_6_the_final_loss_is_that_of_the_returned_weights(dt, capsys):
     x, y = series()
-    model = Run_RNN(x, y, Tanh(), epochs=3, n_neurons=4, lr=1e-2, plot_each=1)
+    model = Run_RNN(x, y, Tanh(), epochs=3, n_neurons=4, lr=1e-2, plot_each=1, dt=dt)
     lines = capsys.readouterr().out.splitlines()
-    final = 0.5 * np.mean((Apply_RNN(x, model) - y) ** 2)
+    inputs, targets = (y[:-dt], y[dt:]) if dt else (x, y)
+    final = 0.5 * np.mean((Apply_RNN(inputs, model) - targets) ** 2)
     assert lines[-1] == f"Model training complete! Loss = {final:.3f}"
     assert lines[-1].split("= ")[1] != lines[-2].split("+ ")[1], "the rate is too small to tell the two apart"
 

@@ -103,6 +103,16 @@ def test_s3_5_clipping_is_by_element():
     np.testing.assert_array_equal(clipped["w"], [-1.0, 0.5, 1.0])
 
 
+def test_s3_5_training_steps_along_the_clipped_gradients(monkeypatch):
+    steep = {"Wxh": np.full((4, 3), 9.0), "Whh": np.full((4, 4), -0.2)}
+    monkeypatch.setattr(sentiment, "backward", lambda *_: steep)
+    before = sentiment.initialize_parameters(3, 4, rng=np.random.default_rng(0))
+    parameters = {name: value.copy() for name, value in before.items()}
+    sentiment._epoch(parameters, [(np.eye(3), 0)], lr=0.5)
+    np.testing.assert_allclose(parameters["Wxh"], before["Wxh"] - 0.5, rtol=1e-15)
+    np.testing.assert_allclose(parameters["Whh"], before["Whh"] + 0.1, rtol=1e-15)
+
+
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
 def test_s3_6_all_sentences_right_by_epoch_500(seed, capsys):
     trained = train(rng=np.random.default_rng(seed), report_each=250)
