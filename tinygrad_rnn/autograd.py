@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .backward import deposit, pull
+from .compare.numeric import gradcheck, gradgradcheck
 from .errors import GraphError
 from .function import Function
 from .state import detect_anomaly, enable_grad, no_grad, set_grad_enabled
@@ -22,6 +23,8 @@ __all__ = [
     "detect_anomaly",
     "enable_grad",
     "grad",
+    "gradcheck",
+    "gradgradcheck",
     "no_grad",
     "set_grad_enabled",
 ]

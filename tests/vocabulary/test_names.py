@@ -15,7 +15,7 @@ select index_select gather scatter_ masked_fill where roll flip tril triu cumsum
 topk sort norm matmul mm bmm addmm exp log sqrt tanh sigmoid relu softmax log_softmax logsumexp clamp abs eq any all
 new_zeros view_as expand_as""".split()
 PLACES = "no_grad enable_grad set_grad_enabled inference_mode autograd transforms Function scope detect_anomaly".split()
-AUTOGRAD = "grad backward Function no_grad enable_grad set_grad_enabled detect_anomaly".split()
+AUTOGRAD = "grad backward Function gradcheck gradgradcheck no_grad enable_grad set_grad_enabled detect_anomaly".split()
 
 
 @pytest.mark.parametrize("name", MAKERS + PLACES + ["cat", "stack", "einsum"])
