@@ -1,6 +1,7 @@
 """Rows S0.5, S1.8, S3.7: what is drawn, and that printing alone needs no matplotlib."""
 
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -58,6 +59,34 @@ def test_s0_5_many_runs_share_one_figure(headless):
     for _ in range(25):  # pyplot warns about the 21st open figure
         Run_RNN(Y, Y, Tanh(), epochs=0, n_neurons=1)
     assert len(headless.get_fignums()) == 1
+
+
+def test_s0_5_a_notebook_shows_one_picture_and_replaces_it(monkeypatch, headless):
+    shown = []
+
+    class Handle:
+        def update(self, figure):
+            shown.append(("update", figure.axes[0].get_title()))
+
+    def display(figure, display_id):
+        shown.append(("display", figure.axes[0].get_title()))
+        return Handle()
+
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", types.SimpleNamespace(display=display))
+    monkeypatch.setattr(headless, "get_backend", lambda: "module://matplotlib_inline.backend_inline")
+    Run_RNN(Y, Y, Tanh(), epochs=2, n_neurons=2)
+    assert shown == [("display", "epoch# 0"), ("update", "epoch# 1"), ("update", "epoch# 1")]
+    assert not headless.get_fignums(), "left open, the figure would be shown once more"
+
+
+def test_s0_5_a_window_is_redrawn_without_waiting(monkeypatch, headless):
+    pauses = []
+    monkeypatch.setattr(headless.FigureCanvasBase, "required_interactive_framework", "qt", raising=False)
+    monkeypatch.setattr(headless, "pause", pauses.append)
+    monkeypatch.setattr(headless, "show", lambda *_, **__: pytest.fail("show blocks"))
+    Run_RNN(Y, Y, Tanh(), epochs=3, n_neurons=2)
+    assert pauses == [0.001] * 4
 
 
 @pytest.mark.parametrize("plot_each", [0, None, False])

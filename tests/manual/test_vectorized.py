@@ -117,6 +117,17 @@ def test_the_head_goes_block_by_block_over_many_steps(monkeypatch):
             np.testing.assert_allclose(gradient, expected[name], rtol=1e-10, atol=1e-13)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64])
+def test_classes_of_any_integer_type(dtype):
+    rng = np.random.default_rng(12)
+    p = rnn.initialize_parameters(3, 4, 200, rng)
+    x, targets = rng.standard_normal((6, 2, 3)), rng.integers(200, size=(6, 2)).astype(dtype)
+    loss, gradients = Network(TanhRNN, p, 6, 2).loss_and_gradients(x, targets)
+    expected_loss, expected = rnn.loss_and_gradients(p, x, targets)
+    assert loss == pytest.approx(expected_loss, rel=1e-12)
+    np.testing.assert_allclose(gradients["head.weight"], expected["head.weight"], atol=1e-14)
+
+
 def test_parameters_are_live_views_and_the_given_arrays_stay():
     rng = np.random.default_rng(7)
     p = rnn.initialize_parameters(3, 4, 5, rng)

@@ -151,7 +151,7 @@ class _Head:
 
     def _cross_entropy(self, scores: np.ndarray, y: np.ndarray, highest: np.ndarray, total: np.ndarray) -> float:
         """Turn scores: (C, n) into (softmax - onehot) / N in place; return the sum of log sum exp(score) - score_y."""
-        places, flat = y * len(y) + self.places[: len(y)], scores.reshape(-1)
+        places, flat = np.multiply(y, len(y), dtype=np.intp) + self.places[: len(y)], scores.reshape(-1)
         loss = -float(flat.take(places).sum())
         maximum_reduce(scores, 0, None, highest)
         if max(highest.max(), -highest.min()) > SAFE_EXPONENT:

@@ -119,8 +119,9 @@ class Layer:
             db_hh[k] = db_ih[k]
             np.dot(self.flat(of_state[k]).T, h_prev, d_hh[k])
             if len(self.dx):
-                np.dot(d_input, self.blocks(self.weight_ih)[k], self.dx_share)
-                add(self.dx, self.dx_share, self.dx) if k else np.copyto(self.dx, self.dx_share)
+                np.dot(d_input, self.blocks(self.weight_ih)[k], self.dx_share if k else self.dx)
+                if k:
+                    add(self.dx, self.dx_share, self.dx)
         return self.dx
 
 
