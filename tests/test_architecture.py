@@ -37,7 +37,7 @@ FLOORS = [
 ORDER = {
     "nn": ["init", "module", "functional", "layers", "recurrent", "losses", "utils"],
     "compiler": [
-        "program", "kinds", "chains", "builder", "cleaning", "sums", "address", "stacking", "batching", "weights",
+        "program", "kinds", "chains", "builder", "cleaning", "gates", "sums", "address", "stacking", "batching", "weights",
         "layout", "kernels", "planning", "replay", "signature", "trace", "passes", "checking", "compiled", "step",
     ],
     "compare": ["differences", "numeric", "report", "anatomy", "agreement", "doctor"],

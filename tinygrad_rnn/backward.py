@@ -64,6 +64,7 @@ def sweep(  # noqa: C901  (the hot loop: a call saved here is a tenth of the cos
             if g is None:
                 continue
             if node.hooks:
+                spoilt = ""
                 g = _run_hooks(node, g, wrap, create_graph)
             if node.keeps_grad if wanted is None else node in wanted:
                 found[node] = g, node in totals.own and not node.hooks and node.primitive is None
@@ -260,8 +261,8 @@ def pull(
     roots, cotangents = [], []
     if current().tracing and not create_graph:
         raise GraphError(
-            "backward() or grad() while compile is recording: a replay would not repeat it. Call backward() on the result of the "
-            "compiled function, compile the whole step with compile_step, or pass create_graph=True to grad()."
+            "backward() or grad() while compile is recording: a replay would not repeat it. Call backward() on the "
+            "result of the compiled function, compile the whole step with compile_step, or pass create_graph=True to grad()."
         )
     for output, seed in zip(outputs, seeds, strict=True):
         if output.node is None or not output.node.needs_grad:

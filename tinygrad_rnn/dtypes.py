@@ -85,3 +85,12 @@ def with_number(dtype: np.dtype, number: complex) -> np.dtype:
     if isinstance(number, int):
         return int64 if dtype.kind == "b" else dtype
     return _default[0]
+
+
+def check_assignable(source: np.dtype, target: np.dtype) -> None:
+    """Raise DTypeError if an in-place op would write a higher category (float over integer over bool) into `target`."""
+    if _RANK[source.kind] > _RANK[target.kind]:
+        raise DTypeError(
+            f"result type {source} can't be cast to the desired output type {target}: write out of place (x = x + 1.5), "
+            f"or convert the tensor first."
+        )

@@ -179,8 +179,8 @@ def mutated(array: np.ndarray, *, by: Node | None = None) -> None:
     """
     if by is None and STATE.get().tracing:
         raise GraphError(
-            f"an array is written in place at {call_site()} while compile is recording, which no replay would repeat. Write through "
-            f"the tensor (t += x, t[k] = x), or do it outside of the compiled function."
+            f"an array is written in place at {call_site()} while compile is recording, which no replay would repeat. "
+            f"Write through the tensor (t += x, t[k] = x), or do it outside of the compiled function."
         )
     base = owner(array)
     key = id(base)
@@ -224,7 +224,7 @@ def unspoilt(node: Node) -> tuple[Any, Sequence[Any], str]:
     """The residuals of `node` as (output, inputs, complaint).
 
     In place of one that was written in place after it was recorded stands its node, as for one that was never saved: a
-    rule that reads it fails, and the complaint is the reason; a rule that does not is none the worse. "" if all is well.
+    rule that reads it fails, and the complaint is the reason; to a rule that does not it is all one. "" if none was.
     """
     assert node.xs is not None
     complaint = ""
@@ -235,8 +235,8 @@ def unspoilt(node: Node) -> tuple[Any, Sequence[Any], str]:
         if change is not None and change[1] > node.index:
             part = "the output" if position == 0 else f"argument {position - 1}"
             complaint = (
-                f"backward through {node.describe()}: {part}, {array.dtype}{list(array.shape)}, has been modified by an "
-                f"inplace operation at {change[2] or 'an unknown place'} after it was recorded, and its old value is "
+                f"backward through {node.describe()}: {part}, {array.dtype}{list(array.shape)}, has been modified "
+                f"by an inplace operation at {change[2] or 'an unknown place'} after it was recorded, and its old value is "
                 f"needed for the gradient. Write out of place (x = x + 1), or change a clone()."
             )
             if node.source is None:
@@ -261,9 +261,11 @@ def check_current(tensors: Iterable[Any]) -> None:
     """
     for tensor in tensors:
         array, node = getattr(tensor, "array", None), getattr(tensor, "node", None)
-        change = None if array is None else rewritten.get(id(owner(array)))
-        if change is None or (node is not None and (node.index > change[1] or node.keeps_grad and node.primitive is None)):
+        change = rewritten.get(id(owner(array))) if array is not None else None
+        if array is None or change is None or (node is not None and node.index > change[1]):
             continue
+        if node is not None and node.primitive is None and node.needs_grad:
+            continue  # a leaf has no history to be wrong about: its gradient is that of the value it has now
         what = "a tensor" if node is None else node.describe()
         raise GraphError(
             f"{what}, {array.dtype}{list(array.shape)}: its memory was rewritten through another tensor by an inplace "

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from . import graph, printing
 from .backward import deposit, pull
 from .complaints import mismatch, raise_if_born_forward
-from .dtypes import check, float32, get_default_dtype, is_float, mixed, with_number
+from .dtypes import check, check_assignable, float32, get_default_dtype, is_float, mixed, with_number
 from .errors import DTypeError, GraphError, ShapeError, explain
 from .graph import Node
 from .ops import contract, index
@@ -26,6 +26,7 @@ from .ops import elementwise as _e
 from .primitive import PRIMITIVES as _BY
 from .primitive import Primitive
 from .protocols import NumpyProtocols
+from .reading import Readable
 from .state import STATE, current, settled
 
 _NUMBERS = (int, float, bool)
@@ -64,7 +65,7 @@ def _inplace(operate: Callable[[Tensor, Any], Any]) -> Callable[[Tensor, Any], T
     return lambda self, other: self.rewrite(operate(self, other))
 
 
-class Tensor(NumpyProtocols):
+class Tensor(NumpyProtocols, Readable):
     """An array that remembers how it was made: `Tensor([1.0, 2.0], requires_grad=True)`.
 
     data: array-like of float32, float64, an integer dtype or bool. A NumPy array keeps its dtype and is shared, not
@@ -162,57 +163,6 @@ class Tensor(NumpyProtocols):
         if self.node is not None and self.node.primitive is None:
             self.node.value, self.node.shape, self.node.dtype = self.array, self.array.shape, self.array.dtype
 
-    # reading values
-    def numpy(self) -> np.ndarray:
-        """The array itself (shared memory). Raises GraphError if gradients flow to this tensor: detach() it first."""
-        self._readable("numpy()")
-        if self.requires_grad:
-            raise GraphError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
-        return self.array
-
-    def item(self) -> Any:
-        """The value of a tensor with one entry, as a Python number."""
-        self._readable("item()")
-        if self.array.size != 1:
-            raise GraphError(f"a Tensor with {self.array.size} elements cannot be converted to Scalar")
-        return self.array.item()
-
-    def _readable(self, what: str) -> None:
-        reason = current().tracing
-        if reason:
-            raise GraphError(f"{what}{current().scope.where()} at {graph.call_site()}: {reason}")
-
-    def __bool__(self) -> bool:
-        if self.array.size != 1:
-            raise GraphError(
-                f"Boolean value of Tensor with {self.array.size} values is ambiguous; use .any() or .all()."
-            )
-        return bool(self.item())
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __index__(self) -> int:
-        if self.array.dtype.kind == "f":
-            raise DTypeError("only integer tensors of a single element can be converted to an index")
-        return int(self.item())
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
-
-    def __len__(self) -> int:
-        if not self.array.ndim:
-            raise DTypeError("len() of a 0-d tensor")
-        return self.array.shape[0]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        if not self.array.ndim:
-            raise DTypeError("iteration over a 0-d tensor")
-        return (self[i] for i in range(self.array.shape[0]))
-
     def __repr__(self) -> str:
         history = self.node is not None and self.node.needs_grad and self.node.primitive is not None
         suffix = f", grad_fn={self.grad_fn!r}" if history else ", requires_grad=True" if self.requires_grad else ""
@@ -247,7 +197,7 @@ class Tensor(NumpyProtocols):
         """The same memory without history: gradients stop here."""
         if not current().tracing:
             return make(self.array, graph.leaf(self.array) if graph.rewritten else None)
-        view = apply(_BY["reshape"], (self,), {"shape": self.array.shape})  # a program must still see where it comes from
+        view = apply(_BY["reshape"], (self,), {"shape": self.array.shape})  # a program must see where it comes from
         assert view.node is not None
         view.node.needs_grad = False
         return view
@@ -297,7 +247,8 @@ class Tensor(NumpyProtocols):
             graph.preserve(new.node, self.array, since=self.node.index if self.node else -1)
             if state.written is not None:
                 state.written.append((weakref.ref(self), self.node, self.array, self.array.copy()))
-        np.copyto(self.array, new.array, casting="same_kind")
+        check_assignable(new.array.dtype, self.array.dtype)
+        np.copyto(self.array, new.array, casting="unsafe")
         graph.mutated(self.array, by=new.node if recorded else None)
         if recorded:
             self.node = new.node

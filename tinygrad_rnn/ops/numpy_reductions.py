@@ -116,8 +116,8 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
         raise TypeError(
             f"the argument ord={ord!r} over {len(axes)} axes: only 'fro', and 1, 2, inf of vectors have a rule"
         )
-    if ord == np.inf or ord == -np.inf:
-        return (np.max if ord > 0 else np.min)(np.absolute(x), axis=axes, keepdims=keepdims)
+    if ord in (np.inf, -np.inf):
+        return (np.max if ord == np.inf else np.min)(np.absolute(x), axis=axes, keepdims=keepdims)
     if ord == 1:
         return np.sum(np.absolute(x), axis=axes, keepdims=keepdims)
     squares = np.sum(x * x, axis=axes, keepdims=keepdims)
