@@ -110,7 +110,20 @@ def test_a_header_too_large_to_be_read_again_is_not_written(monkeypatch):
     monkeypatch.setattr(checkpoint, "_LARGEST_HEADER", 1000)
     with pytest.raises(CheckpointError, match=r"save: expected names and metadata below 1,000 bytes, got 1,\d\d\d"):
         checkpoint.pack({}, metadata={"note": "x" * 1000})
-    checkpoint.pack({}, metadata={"note": "x" * 500})
+    sound = checkpoint.pack({}, metadata={"note": "x" * 500})
+    monkeypatch.setattr(checkpoint, "_LARGEST_HEADER", 400)
+    with pytest.raises(CheckpointError, match=r"bytes, and a header said to have \d\d\d bytes where 400 are allowed"):
+        checkpoint.unpack(sound)
+
+
+def test_a_hostile_header_costs_a_bounded_multiple_of_its_size():
+    entries = ",".join(f'"{i}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}' for i in range(20_000))
+    header = f"{{{entries}}}".encode()
+    data = len(header).to_bytes(8, "little") + header
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert len(checkpoint.unpack(data).arrays) == 20_000
+    grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    assert grown < 80 * len(data)
 
 
 @pytest.mark.parametrize(

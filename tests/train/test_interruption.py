@@ -33,6 +33,13 @@ def test_the_second_ctrl_c_is_obeyed():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_sigterm_may_come_again():
+    with Interruption() as interruption:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert interruption.cause == "SIGTERM"
+
+
 def test_other_threads_have_no_signals():
     found = []
 
