@@ -15,10 +15,11 @@ import numpy as np
 
 from .complaints import raise_if_born_backward
 from .errors import GraphError, MissingRuleError, ShapeError, explain
-from .graph import Node, ancestors, changes, unspoilt
+from .graph import Node, ancestors
 from .ops.elementwise import astype
 from .ops.index import getitem, place
 from .state import STATE, State, at_scope, current, enable_grad
+from .writes import changes, unspoilt
 
 Wrap = Callable[..., Any]
 
@@ -262,7 +263,8 @@ def pull(
     if current().tracing and not create_graph:
         raise GraphError(
             "backward() or grad() while compile is recording: a replay would not repeat it. Call backward() on the "
-            "result of the compiled function, compile the whole step with compile_step, or pass create_graph=True to grad()."
+            "result of the compiled function, compile the whole step with compile_step, or pass create_graph=True to "
+            "grad()."
         )
     for output, seed in zip(outputs, seeds, strict=True):
         if output.node is None or not output.node.needs_grad:

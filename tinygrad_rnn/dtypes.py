@@ -91,6 +91,6 @@ def check_assignable(source: np.dtype, target: np.dtype) -> None:
     """Raise DTypeError if an in-place op would write a higher category (float over integer over bool) into `target`."""
     if _RANK[source.kind] > _RANK[target.kind]:
         raise DTypeError(
-            f"result type {source} can't be cast to the desired output type {target}: write out of place (x = x + 1.5), "
-            f"or convert the tensor first."
+            f"result type {source} can't be cast to the desired output type {target}: write out of place, as in "
+            f"x = x + 1.5, or convert the tensor first."
         )
