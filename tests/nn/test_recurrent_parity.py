@@ -52,7 +52,13 @@ def test_property_layers_are_those_of_pytorch(configuration):
     rng = np.random.default_rng(seed)
     batch_first, features = options["batch_first"], options["input_size"]
     directions = options["num_layers"] * (2 if options["bidirectional"] else 1)
-    shape = (steps, features) if form == "unbatched" else (batch, steps, features) if batch_first else (steps, batch, features)
+    shape = (
+        (steps, features)
+        if form == "unbatched"
+        else (batch, steps, features)
+        if batch_first
+        else (steps, batch, features)
+    )
     inputs = {"x": rng.normal(size=shape)}
     if given_state:
         middle = () if form == "unbatched" else (batch,)
@@ -158,9 +164,7 @@ def test_sequences_are_padded_packed_and_taken_apart_as_by_pytorch(batch_first, 
     expected = torch.nn.utils.rnn.pad_sequence(yours, batch_first, 0.5, side)
     np.testing.assert_array_equal(padded.array, expected)
     packed = ours_rnn.pack_sequence(mine, enforce_sorted=False)
-    np.testing.assert_array_equal(
-        packed.data.array, torch.nn.utils.rnn.pack_sequence(yours, enforce_sorted=False).data
-    )
+    np.testing.assert_array_equal(packed.data.array, torch.nn.utils.rnn.pack_sequence(yours, enforce_sorted=False).data)
     for got, part in zip(ours_rnn.unpack_sequence(packed), parts, strict=True):
         np.testing.assert_array_equal(got.array, part)
     if side == "right":

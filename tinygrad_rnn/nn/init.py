@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
-from ..graph import mutated
 from ..ops.random import resolve
 from ..tensor import Tensor
+from ..writes import mutated
 
 _Generator = np.random.Generator | None
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ...errors import DTypeError, ShapeError
-from ...graph import mutated
 from ...ops.contract import matmul
 from ...ops.elementwise import stop_gradient
 from ...ops.index import Slot, take
@@ -17,6 +16,7 @@ from ...ops.random import bernoulli
 from ...ops.shape import transpose
 from ...state import current, no_grad
 from ...tensor import Tensor, apply, make
+from ...writes import mutated
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import StateDictError
-from ...graph import mutated
 from ...tensor import Tensor, array_of, make
+from ...writes import mutated
 from .tree import Tree
 
 _EXTRA = "_extra_state"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from ..module import Module, Parameter
 from .checks import check_input, check_state
 from .packed import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from .steps import Prepare, State, Step, gru_step, lstm_step, prepare, prepare_gru, relu_step, tanh_step
-from .unroll import unroll
+from .unroll import Slices, unroll
 
 
 class RNNBase(Module):
@@ -130,14 +131,11 @@ class RNNBase(Module):
         time, batch = (1, 0) if self.batch_first and not unbatched else (0, 1)
         x = reshape(input, shape=(input.shape[0], 1, input.shape[1])) if unbatched else input
         lead = (slice(None),) * time
-        xs = []
-        for t in range(x.shape[time]):
-            with scope(t=t):
-                xs.append(apply(getitem, (x,), {"index": (*lead, t)}))
+        xs = Slices(x, [(*lead, t) for t in range(x.shape[time])])
         state = None if hx is None else check_state(self, hx, None if unbatched else x.shape[batch])
         if unbatched and state is not None:
             state = tuple(reshape(part, shape=(part.shape[0], 1, part.shape[1])) for part in state)
-        outputs, state = self._run(xs, state, None)
+        outputs, state = self._run(xs, state or self._zeros(x.shape[batch], x.dtype), None)
         sides = [apply(stack, side, {"axis": time}) for side in outputs]
         output = sides[0] if len(sides) == 1 else apply(concatenate, sides, {"axis": 2})
         if unbatched:
@@ -151,26 +149,22 @@ class RNNBase(Module):
         state = None if hx is None else check_state(self, hx, sizes[0])
         if state is not None and input.sorted_indices is not None:
             state = _reordered(state, input.sorted_indices)
-        xs, start = [], 0
-        for t, size in enumerate(sizes):
-            with scope(t=t):
-                xs.append(apply(getitem, (input.data,), {"index": (slice(start, start + size),)}))
-            start += size
-        outputs, state = self._run(xs, state, sizes)
+        ends = np.cumsum(sizes).tolist()
+        xs = Slices(input.data, [(slice(end - size, end),) for size, end in zip(sizes, ends, strict=True)])
+        outputs, state = self._run(xs, state or self._zeros(sizes[0], input.data.dtype), sizes)
         sides = [apply(concatenate, side, {"axis": 0}) for side in outputs]
         data = sides[0] if len(sides) == 1 else apply(concatenate, sides, {"axis": 1})
         if input.unsorted_indices is not None:
             state = _reordered(state, input.unsorted_indices)
         return input._replace(data=data), self._packed_up(state)
 
-    def _run(self, xs: list[Tensor], state: State | None, sizes: list[int] | None) -> tuple[list[list[Tensor]], State]:
+    def _zeros(self, batch: int, dtype: Any) -> State:
+        """One initial state for all layers, without the axis that tells them apart."""
+        sizes = (self.proj_size or self.hidden_size, self.hidden_size)[: self.states]
+        return tuple(make(np.zeros((batch, size), dtype)) for size in sizes)
+
+    def _run(self, xs: Sequence[Tensor], state: State, sizes: list[int] | None) -> tuple[list[list[Tensor]], State]:
         """All layers: inputs of each step -> outputs of each step, per direction of the last layer, and last states."""
-        zeros = None
-        if state is None:
-            shape, dtype = (xs[0].shape[0], self.hidden_size), xs[0].dtype
-            zeros = tuple(make(np.zeros(shape, dtype)) for _ in range(self.states))
-            if self.proj_size:
-                zeros = (make(np.zeros((shape[0], self.proj_size), dtype)), zeros[1])
         last: list[State] = []
         sides: list[list[Tensor]] = []
         for layer in range(self.num_layers):
@@ -180,7 +174,7 @@ class RNNBase(Module):
             for direction, suffix in enumerate(self._suffixes()):
                 k = layer * self._directions + direction
                 with scope(f"l{layer}{suffix}"):
-                    first = zeros or tuple(apply(getitem, (part,), {"index": (k,)}) for part in state or ())
+                    first = tuple(apply(getitem, (s,), {"index": (k,)}) if s.ndim == 3 else s for s in state)
                     outputs, end = unroll(self.step, xs, first, self._weights(k), direction == 1, sizes)
                 sides.append(outputs)
                 last.append(end)

@@ -31,21 +31,28 @@ _SWAPPED = {"axes": (1, 0)}
 
 
 class Weights(NamedTuple):
-    """Weights as the steps want them: w_ih (D, G) and w_hh (H, G) for G = gates x H; the rest may be None.
+    """Weights as the steps want them: w_ih (D, G) and w_hh (H, G) for G = gates x H; biases and projection may be None.
 
     b_ih: (G,), the sum of both biases except for the GRU. b_hh: (G,), of the GRU. w_hr: (H, P), the projection of the
-    LSTM.
+    LSTM. parts: where the gates stand in (B, G), as params of `getitem`.
     """
 
     w_ih: Tensor
     w_hh: Tensor
     b_ih: Tensor | None
-    b_hh: Tensor | None = None
-    w_hr: Tensor | None = None
+    b_hh: Tensor | None
+    w_hr: Tensor | None
+    parts: tuple[dict[str, Any], ...]
 
 
 Step = Callable[[Tensor, State, Weights], State]
 Prepare = Callable[..., Weights]
+
+
+def _parts(w_ih: Tensor, *cuts: tuple[int, int]) -> tuple[dict[str, Any], ...]:
+    """Columns start to stop of (B, G), for each (start, stop) in units of H = G / the last stop."""
+    size = w_ih.shape[0] // cuts[-1][1]
+    return tuple({"index": (slice(None), slice(start * size, stop * size))} for start, stop in cuts)
 
 
 def _turned(w: Tensor | None) -> Any:
@@ -57,12 +64,15 @@ def prepare(
 ) -> Weights:
     """Weights (G, D), (G, H), biases (G,) or None, projection (P, H) or None -> as the steps want them."""
     bias = None if b_ih is None or b_hh is None else apply(add, (b_ih, b_hh))
-    return Weights(_turned(w_ih), _turned(w_hh), bias, None, _turned(w_hr))
+    return Weights(
+        _turned(w_ih), _turned(w_hh), bias, None, _turned(w_hr), _parts(w_ih, (0, 1), (1, 2), (2, 3), (3, 4))
+    )
 
 
 def prepare_gru(w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None, b_hh: Tensor | None) -> Weights:
     """As `prepare`; the biases stay apart, for the reset gate multiplies one of them and not the other."""
-    return Weights(_turned(w_ih), _turned(w_hh), b_ih, b_hh)
+    cuts = _parts(w_ih, (0, 1), (1, 2), (0, 2), (2, 3))
+    return Weights(_turned(w_ih), _turned(w_hh), b_ih, b_hh, None, cuts)
 
 
 def _preactivation(x: Tensor, h: Tensor, w: Weights) -> Tensor:
@@ -80,19 +90,15 @@ def relu_step(x: Tensor, state: State, w: Weights) -> State:
     return (apply(relu, (_preactivation(x, state[0], w),)),)
 
 
-def _part(gates: Tensor, start: int, stop: int) -> Tensor:
-    return apply(getitem, (gates,), {"index": (slice(None), slice(start, stop))})
-
-
 def lstm_step(x: Tensor, state: State, w: Weights) -> State:
     """x (B, D), state (h (B, P or H), c (B, H)) -> (h', c')."""
     h, c = state
-    n = c.shape[1]
-    gates = _preactivation(x, h, w)
-    i = apply(sigmoid, (_part(gates, 0, n),))
-    f = apply(sigmoid, (_part(gates, n, 2 * n),))
-    g = apply(tanh, (_part(gates, 2 * n, 3 * n),))
-    o = apply(sigmoid, (_part(gates, 3 * n, 4 * n),))
+    gates = (_preactivation(x, h, w),)
+    of_i, of_f, of_g, of_o = w.parts
+    i = apply(sigmoid, (apply(getitem, gates, of_i),))
+    f = apply(sigmoid, (apply(getitem, gates, of_f),))
+    g = apply(tanh, (apply(getitem, gates, of_g),))
+    o = apply(sigmoid, (apply(getitem, gates, of_o),))
     c = apply(add, (apply(multiply, (f, c)), apply(multiply, (i, g))))
     h = apply(multiply, (o, apply(tanh, (c,))))
     return (h if w.w_hr is None else apply(matmul, (h, w.w_hr))), c
@@ -101,13 +107,14 @@ def lstm_step(x: Tensor, state: State, w: Weights) -> State:
 def gru_step(x: Tensor, state: State, w: Weights) -> State:
     """x (B, D), state (h (B, H),) -> (h' (B, H),)."""
     (h,) = state
-    n = h.shape[1]
     of_x, of_h = apply(matmul, (x, w.w_ih)), apply(matmul, (h, w.w_hh))
     if w.b_ih is not None:
         of_x, of_h = apply(add, (of_x, w.b_ih)), apply(add, (of_h, w.b_hh))
-    r = apply(sigmoid, (apply(add, (_part(of_x, 0, n), _part(of_h, 0, n))),))
-    z = apply(sigmoid, (apply(add, (_part(of_x, n, 2 * n), _part(of_h, n, 2 * n))),))
-    gated = apply(multiply, (r, _part(of_h, 2 * n, 3 * n)))
-    new = apply(tanh, (apply(add, (_part(of_x, 2 * n, 3 * n), gated)),))
+    of_r, of_z, of_rz, of_n = w.parts
+    # both gates at once: one sum and one sigmoid
+    gates = (apply(sigmoid, (apply(add, (apply(getitem, (of_x,), of_rz), apply(getitem, (of_h,), of_rz))),)),)
+    r, z = apply(getitem, gates, of_r), apply(getitem, gates, of_z)
+    gated = apply(multiply, (r, apply(getitem, (of_h,), of_n)))
+    new = apply(tanh, (apply(add, (apply(getitem, (of_x,), of_n), gated)),))
     # (1 - z) new + z h, with one product less
     return (apply(add, (new, apply(multiply, (z, apply(subtract, (h, new)))))),)

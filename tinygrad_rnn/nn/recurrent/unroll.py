@@ -6,12 +6,31 @@ Every step is recorded at its own time, `scope(t=t)`, so whoever reads the graph
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ...ops.index import getitem
 from ...ops.shape import concatenate
 from ...state import scope
 from ...tensor import Tensor, apply
 from .steps import State, Step, Weights
+
+
+class Slices(Sequence[Tensor]):
+    """The inputs of all steps, each cut out of one tensor where it is first read, so in the scope of that step."""
+
+    def __init__(self, x: Tensor, indices: Sequence[Any]) -> None:
+        self._x = (x,)
+        self._indices = indices
+        self._made: list[Tensor | None] = [None] * len(indices)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def __getitem__(self, t: Any) -> Any:
+        made = self._made[t]
+        if made is None:
+            made = self._made[t] = apply(getitem, self._x, {"index": self._indices[t]})
+        return made
 
 
 def unroll(

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ...graph import mutated
 from ...tensor import Tensor, make
+from ...writes import mutated
 
 
 def _grads(parameters: Tensor | Iterable[Tensor]) -> list[np.ndarray]:

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from ...errors import ShapeError
-from ...graph import mutated
 from ...tensor import Tensor
+from ...writes import mutated
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
