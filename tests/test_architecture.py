@@ -19,7 +19,7 @@ FLOORS = [
     ["errors", "files", "lazy", "generators"],
     ["primitive", "state", "dtypes", "checkpoint", "trees", "data", "manual"],
     ["ops", "graph"],
-    ["complaints", "printing"],
+    ["complaints", "printing", "writes"],
     ["backward", "protocols", "reading"],
     ["tensor"],
     ["functions", "creation"],

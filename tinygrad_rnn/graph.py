@@ -19,7 +19,7 @@ from .errors import GraphError
 from .primitive import Primitive
 from .state import STATE, Source, State, call_site
 
-__all__ = ["Node", "ancestors", "leaf", "replay", "unspoilt"]
+__all__ = ["Node", "ancestors", "leaf", "replay", "tick"]
 
 _clock = itertools.count()
 tick = _clock.__next__

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import graph, printing
+from . import graph, printing, writes
 from .backward import deposit, pull
 from .complaints import mismatch, raise_if_born_forward
 from .dtypes import check, check_assignable, float32, get_default_dtype, is_float, mixed, with_number
@@ -196,7 +196,7 @@ class Tensor(NumpyProtocols, Readable):
     def detach(self) -> Tensor:
         """The same memory without history: gradients stop here."""
         if not current().tracing:
-            return make(self.array, graph.leaf(self.array) if graph.rewritten else None)
+            return make(self.array, graph.leaf(self.array) if writes.rewritten else None)
         view = apply(_BY["reshape"], (self,), {"shape": self.array.shape})  # a program must see where it comes from
         assert view.node is not None
         view.node.needs_grad = False
@@ -216,12 +216,12 @@ class Tensor(NumpyProtocols, Readable):
         state = current()
         if state.tracing or (state.recording and (self.requires_grad or value.requires_grad)):
             # after `t[k] += x` the memory already holds the value, and t itself is what it was recorded as
-            target = make(self.array.copy(), self.node) if graph.written_by(value.node, self.array) else self
+            target = make(self.array.copy(), self.node) if writes.written_by(value.node, self.array) else self
             self.rewrite(apply(index.put_value, (target, value, *arrays), {"pattern": pattern}))
         else:
             plain = tuple(array_of(arrays[part.i]) if isinstance(part, index.Slot) else part for part in pattern)
             self.array[plain] = value.array
-            graph.mutated(self.array)
+            writes.mutated(self.array)
 
     def rewrite(self, new: Tensor) -> Tensor:
         """Take over the value and the history of `new`, in this tensor's own memory: the core of every in-place op.
@@ -244,12 +244,12 @@ class Tensor(NumpyProtocols, Readable):
             new, recorded = apply(_e.where, (np.True_, new, self)), True
         if recorded:
             assert new.node is not None
-            graph.preserve(new.node, self.array, since=self.node.index if self.node else -1)
+            writes.preserve(new.node, self.array, since=self.node.index if self.node else -1)
             if state.written is not None:
                 state.written.append((weakref.ref(self), self.node, self.array, self.array.copy()))
         check_assignable(new.array.dtype, self.array.dtype)
         np.copyto(self.array, new.array, casting="unsafe")
-        graph.mutated(self.array, by=new.node if recorded else None)
+        writes.mutated(self.array, by=new.node if recorded else None)
         if recorded:
             self.node = new.node
         return self
@@ -345,14 +345,14 @@ def apply(primitive: Primitive, args: Sequence[Any], params: dict[str, Any] = _N
     if not needs_grad and out.dtype.char == "e":  # NumPy has integers of 8 bits through half precision; PyTorch float32
         tensors = [a if isinstance(a, Tensor) else make(np.asarray(a)) for a in args]
         return apply(primitive, [cast(a, float32) for a in tensors], params)
-    if graph.rewritten and state.recording and primitive.differentiable:
-        graph.check_current(args)
+    if writes.rewritten and state.recording and primitive.differentiable:
+        writes.check_current(args)
     if needs_grad or state.everything:
         if None in nodes:
             nodes = [node or _leaf_of(a) for node, a in zip(nodes, args, strict=True)]
         tensor.node = Node(primitive, tuple(nodes), params, arrays, out, state, needs_grad)
     else:
-        tensor.node = graph.leaf(out) if graph.rewritten and graph.in_rewritten(out) else None
+        tensor.node = graph.leaf(out) if writes.rewritten and writes.in_rewritten(out) else None
     if state.anomaly:
         raise_if_born_forward(primitive, arrays, out, state.scope.where())
     return tensor

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import GraphError
-from ..graph import Node, mutated
+from ..graph import Node
 from ..primitive import Primitive
 from ..state import current
 from ..tensor import Tensor, make
+from ..writes import mutated
 from .checking import compare
 from .passes import Line, optimise
 from .program import INPUT, Program, show

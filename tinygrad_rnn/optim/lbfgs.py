@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import mutated
 from ..state import enable_grad
 from ..tensor import Tensor, make
+from ..writes import mutated
 from .optimizer import Array, Closure, Optimizer, at_least, plain
 from .wolfe import strong_wolfe
 

@@ -1,7 +1,7 @@
 """`Optimizer`, the base: groups of parameters with options, state per parameter, and the state_dict of both.
 
 Imports the engine only. Subclasses update arrays in place, with as few passes over memory as the rule allows; every
-update is noted with `graph.mutated`, so a backward through old values is refused. Names and rules of everything here
+update is noted with `writes.mutated`, so a backward through old values is refused. Names and rules of everything here
 are PyTorch's.
 """
 
@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import StateDictError
-from ..graph import mutated
 from ..state import enable_grad
 from ..tensor import Tensor, array_of, make
 from ..vocabulary import HookHandle
+from ..writes import mutated
 
 Array = np.ndarray
 Closure = Callable[[], Any]

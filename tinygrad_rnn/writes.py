@@ -1,0 +1,128 @@
+"""In-place writes: who may still trust a recorded array after somebody wrote into its memory.
+
+Floor 3, on the graph. Arrays carry no version of their own, so each write is noted against the array that owns the
+memory; a residual recorded before the last write to its owner is stale. Nothing is paid for this until somebody writes.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .errors import GraphError
+from .graph import Node, tick
+from .state import STATE, Source, call_site
+
+changes: dict[int, tuple[Any, int, Source | None]] = {}
+rewritten: dict[int, tuple[Any, int, Source | None]] = {}
+
+
+def owner(array: np.ndarray) -> np.ndarray:
+    """The array whose memory a view shows."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def mutated(array: np.ndarray, *, by: Node | None = None) -> None:
+    """Note that the memory of `array` has just been written in place.
+
+    by: the node of the op that wrote, if it was recorded; it then stands for the memory as it is after the write, and
+    other Tensors on the same memory can no longer be used in a graph.
+    """
+    if by is None and STATE.get().tracing:
+        raise GraphError(
+            f"an array is written in place at {call_site()} while compile is recording, which no replay would repeat. "
+            f"Write through the tensor (t += x, t[k] = x), or do it outside of the compiled function."
+        )
+    base = owner(array)
+    key = id(base)
+    for table in (changes, rewritten) if by is not None else (changes,):
+        known = table.get(key)
+        reference = known[0] if known is not None else weakref.ref(base, lambda _, t=table, k=key: t.pop(k, None))
+        table[key] = (reference, tick(), call_site())
+    if by is not None:
+        by.index = tick()
+
+
+def written_by(node: Node | None, array: np.ndarray) -> bool:
+    """Whether the last recorded write to the memory of `array` was that of `node`."""
+    change = rewritten.get(id(owner(array)))
+    return node is not None and change is not None and change[1] == node.index - 1
+
+
+def preserve(node: Node, array: np.ndarray, since: int) -> None:
+    """Copy the residuals that lie in `array`, of `node` and what led to it after index `since`, before it is written."""
+    base = owner(array)
+    change = changes.get(id(base))
+    found = [node]
+    seen = {node}
+    for one in found:
+        # a residual that is stale already must stay recognisable as such
+        fresh = change is None or change[1] < one.index
+        if fresh and one.primitive is not None and one.xs is not None:
+            if any(isinstance(x, np.ndarray) and owner(x) is base for x in one.xs):
+                one.xs = [x.copy() if isinstance(x, np.ndarray) and owner(x) is base else x for x in one.xs]
+            if one.y is not None and owner(one.y) is base:
+                one.y = one.y.copy()
+        for parent in one.parents:
+            if parent.index > since and parent not in seen:
+                seen.add(parent)
+                found.append(parent)
+
+
+def unspoilt(node: Node) -> tuple[Any, Sequence[Any], str]:
+    """The residuals of `node` as (output, inputs, complaint).
+
+    In place of one that was written in place after it was recorded stands its node, as for one that was never saved: a
+    rule that reads it fails, and the complaint is the reason; to a rule that does not it is all one. "" if none was.
+    """
+    assert node.xs is not None
+    complaint = ""
+    y: Any = node if node.y is None else node.y
+    xs: Sequence[Any] = node.xs
+    for position, array in enumerate((y, *xs)):
+        change = changes.get(id(owner(array))) if isinstance(array, np.ndarray) else None
+        if change is not None and change[1] > node.index:
+            part = "the output" if position == 0 else f"argument {position - 1}"
+            complaint = (
+                f"backward through {node.describe()}: {part}, {array.dtype}{list(array.shape)}, has been modified "
+                f"by an inplace operation at {change[2] or 'an unknown place'} after it was recorded, and its old value is "
+                f"needed for the gradient. Write out of place (x = x + 1), or change a clone()."
+            )
+            if node.source is None:
+                complaint += " Under detect_anomaly() this message also names the line that recorded it."
+            if position == 0:
+                y = node
+            else:
+                xs = [*xs[: position - 1], node.parents[position - 1], *xs[position:]]
+    return y, xs, complaint
+
+
+def in_rewritten(array: np.ndarray) -> bool:
+    """Whether a recorded in-place write has reached the memory of `array`."""
+    return id(owner(array)) in rewritten
+
+
+def check_current(tensors: Iterable[Any]) -> None:
+    """Raise GraphError for a Tensor whose memory a recorded in-place write reached through another Tensor.
+
+    Its values are new and its history is old: to go on would lose the gradient that flows through the write. Whatever
+    was detached, or read under no_grad, after the write has a leaf of its own that is newer.
+    """
+    for tensor in tensors:
+        array, node = getattr(tensor, "array", None), getattr(tensor, "node", None)
+        change = rewritten.get(id(owner(array))) if array is not None else None
+        if array is None or change is None or (node is not None and node.index > change[1]):
+            continue
+        if node is not None and node.primitive is None and node.needs_grad:
+            continue  # a leaf has no history to be wrong about: its gradient is that of the value it has now
+        what = "a tensor" if node is None else node.describe()
+        raise GraphError(
+            f"{what}, {array.dtype}{list(array.shape)}: its memory was rewritten through another tensor by an inplace "
+            f"operation at {change[2]}, and its recorded history does not know of it. Use the tensor that was written, "
+            f"or write out of place; detach() this one if no gradient shall flow."
+        )
