@@ -145,6 +145,22 @@ def side_by_side(parts: list[Address]) -> Address | None:
     return Address(first.root, first.offset, (len(parts), *first.shape), (step, *first.strides))
 
 
+def in_grid(parts: list[Address]) -> tuple[int, Address] | None:
+    """As `side_by_side` for parts that lie in rows of equal steps: the length of a row, and the address with two new axes."""
+    first, n = parts[0], len(parts)
+    if any(p.root is not first.root or p.shape != first.shape or p.strides != first.strides for p in parts):
+        return None
+    offsets = [p.offset for p in parts]
+    step = offsets[1] - offsets[0]
+    row = next((i for i in range(1, n) if offsets[i] - offsets[i - 1] != step), n)
+    if n % row or row == n:
+        return None
+    jump = offsets[row] - offsets[0]
+    if any(o != offsets[0] + (i // row) * jump + (i % row) * step for i, o in enumerate(offsets)):
+        return None
+    return row, Address(first.root, first.offset, (n // row, row, *first.shape), (jump, step, *first.strides))
+
+
 def emit(b: Builder, a: Address, like: Instruction) -> Instruction:
     """An instruction that shows this address: the value itself, a reshape of it, or a view of any form."""
     whole = a.offset == 0 and a.strides == contiguous(a.shape)

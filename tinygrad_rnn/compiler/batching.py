@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from ..primitive import Primitive
-from .address import Address, address, side_by_side
+from .address import Address, address, contiguous, in_grid, side_by_side
 from .address import emit as emit_view
 from .builder import Builder
 from .chains import Chains
@@ -46,7 +47,8 @@ class _Agenda:
         self.places: dict[Instruction, Address] = {}
         self.ready: dict[int, list[Instruction]] = defaultdict(list)
         self.left = list(self.kinds.size)
-        self.chains = Chains()
+        self.chains = Chains()  # of instructions of the program
+        self.groups = Chains()  # of new ones: whole groups that lie side by side
         wishes = [ins for ins in program.instructions if ins.op == "stack" and ins.params["axis"] == 0]
         for ins in sorted(wishes, key=lambda ins: -ins.nbytes):
             self.chains.link([base(a) for a in ins.args])
@@ -114,11 +116,30 @@ class _Agenda:
     def _view(self, ins: Instruction) -> Instruction:
         return self.b.again(ins, tuple([self.new[a] for a in ins.args]))
 
-    def _emit(self, group: Sequence[Instruction]) -> None:
-        """Do a group as one instruction if that is possible and pays, else one by one."""
+    def _emit(self, group: list[Instruction]) -> None:
+        """Do a group as one instruction if that is possible and pays; else in smaller groups, or one by one."""
         made = self._together(group) if len(group) > 1 else None
+        if made is None and len(group) > 2 and group[0].primitive and group[0].primitive.kind == "elementwise":
+            parts = self._alike(group)
+            if len(parts) > 1:
+                for part in parts:
+                    self._emit(part)
+                return
         for i, ins in enumerate(group):
-            self._done(ins, self._single(ins) if made is None else self.b.item(made, i, ins))
+            self._done(ins, self._single(ins) if made is None else made[i])
+
+    def _alike(self, group: list[Instruction]) -> list[list[Instruction]]:
+        """A group split into those that read the same parts of what they read: of all gates of all steps, one gate of all steps."""
+        keys: list[list[Any]] = [[] for _ in group]
+        for i in range(len(group[0].args)):
+            places = [address(self.new[m.args[i]], self.places) for m in group]
+            if len({p.root for p in places}) > 1 and len({p.offset for p in places}) < len(group):
+                for key, place in zip(keys, places, strict=True):
+                    key.append((place.offset, place.strides, place.root.shape))
+        split: dict[Any, list[Instruction]] = defaultdict(list)
+        for key, m in zip(keys, group, strict=True):
+            split[tuple(key)].append(m)
+        return list(split.values())
 
     def _single(self, ins: Instruction) -> Instruction:
         args = tuple([self.new[a] for a in ins.args])
@@ -126,42 +147,125 @@ class _Agenda:
             return self._stack(args, ins.params["axis"], ins)
         return self.b.again(ins, args)
 
-    def _together(self, group: Sequence[Instruction]) -> Instruction | None:
+    def _together(self, group: list[Instruction]) -> list[Instruction] | None:
+        """The values of a group computed at once, in its order; it may be reordered on the way."""
         one = group[0]
-        n = len(group)
         assert one.primitive is not None
-        operands = [[self.new[m.args[i]] for m in group] for i in range(len(one.args))]
-        stacked = [any(x is not column[0] for x in column) for column in operands]
         if one.op == "stack" and one.params["axis"] == 0:
             return None  # a wish to lie side by side: planning sees to it
-        heavy = one.primitive.kind in ("contract", "reduce", "index")
-        if not heavy and not all(self._lie_together(group, i) for i, many in enumerate(stacked) if many):
+        if one.primitive.kind == "elementwise":
+            return self._elementwise(group)
+        operands = [[self.new[m.args[i]] for m in group] for i in range(len(one.args))]
+        stacked = [any(x is not column[0] for x in column) for column in operands]
+        if one.op == "matmul" and all(stacked) and one.args[0].ndim == one.args[1].ndim == 2:
+            crossed = self._all_with_all(group, operands)
+            if crossed is not None:
+                return crossed
+        if one.primitive.kind == "shape" and not all(self._beside(group, i) for i, many in enumerate(stacked) if many):
             return None
         args = [
             self._stack(tuple(column), 0, one) if many else column[0]
             for column, many in zip(operands, stacked, strict=True)
         ]
-        if any(x.shape[1:] != column[0].shape for x, column, many in zip(args, operands, stacked, strict=True) if many):
+        made = batched(self.b, one, args, stacked, len(group))
+        return None if made is None else [self.b.item(made, i, m) for i, m in enumerate(group)]
+
+    def _all_with_all(self, group: list[Instruction], operands: list[list[Instruction]]) -> list[Instruction] | None:
+        """Products of each of some matrices with each of some weights: one product of all rows with the stacked weights."""
+        lefts, rights = (list(dict.fromkeys(column)) for column in operands)
+        n, m = len(lefts), len(rights)
+        pairs = {(a, b): i for i, (a, b) in enumerate(zip(*operands, strict=True))}
+        if n * m != len(group) or len(pairs) != len(group) or m == len(group) == n:
             return None
-        made = batched(self.b, one, args, stacked, n)
-        assert made is None or made.shape == (n, *one.shape), f"{one} batched {n} times gives {made}"
+        b, one = self.b, group[0]
+        rows = lefts[0] if n == 1 else self._stack(tuple(lefts), 0, one)
+        rows = b.reshape(rows, (n * one.shape[0], rows.shape[-1]), one)
+        product = b.matmul(rows, self._stack(tuple(rights), 0, one), one)
+        product = b.reshape(product, (m, n, *one.shape), one)
+        made: list[Any] = [None] * len(group)
+        for k, right in enumerate(rights):
+            block = b.item(product, k, one)
+            for t, left in enumerate(lefts):
+                i = pairs[left, right]
+                made[i] = b.item(block, t, group[i])
         return made
 
-    def _lie_together(self, group: Sequence[Instruction], i: int) -> bool:
+    def _elementwise(self, group: list[Instruction]) -> list[Instruction] | None:
+        """Elementwise operations at once, if all operands lie side by side or in a grid, or can be made to without copying."""
+        found = self._arranged(group)
+        if found is None:
+            places = [address(self.new[group[0].args[0]], self.places), address(self.new[group[-1].args[0]], self.places)]
+            if places[0].root is places[1].root:  # perhaps they lie in another order than that of time
+                offset = {m: address(self.new[m.args[0]], self.places).offset for m in group}
+                found = self._arranged(sorted(group, key=offset.__getitem__))
+        if found is None:
+            return None
+        order, lead, args = found
+        one = group[0]
+        ndim = len(lead) + one.ndim
+        wide = []
+        for x, stacked in args:
+            if stacked and x.ndim < ndim:
+                x = self.b.reshape(x, (*lead, *(1,) * (ndim - x.ndim), *x.shape[len(lead) :]), one)
+            wide.append(x)
+        made = self.b.emit(one.primitive, tuple(wide), one.params, (*lead, *one.shape), one.dtype, one)
+        flat = self.b.reshape(made, (len(group), *one.shape), one)
+        values = {m: self.b.item(flat, i, m) for i, m in enumerate(order)}
+        return [values[m] for m in group]
+
+    def _arranged(self, order: list[Instruction]) -> tuple[list[Instruction], tuple[int, ...], list[Any]] | None:
+        """How the operands of a group lie: (order, leading axes, (operand, whether it is stacked) each); None if they do not."""
+        n = len(order)
+        columns: list[Any] = []
+        row = n
+        for i in range(len(order[0].args)):
+            parts = [self.new[m.args[i]] for m in order]
+            if all(p is parts[0] for p in parts):
+                columns.append((parts[0], None))
+                continue
+            places = [address(p, self.places) for p in parts]
+            flat = side_by_side(places)
+            if flat is None:
+                grid = in_grid(places)
+                if grid is None:
+                    if not self._beside(order, i):
+                        return None
+                elif row not in (n, grid[0]):
+                    return None
+                else:
+                    row, flat = grid
+            columns.append((parts, flat))
+        lead = (n,) if row == n else (n // row, row)
+        args: list[Any] = []
+        for parts, place in columns:
+            if isinstance(parts, Instruction):
+                args.append((parts, False))
+            elif place is None:
+                stacked = self._stack(tuple(parts), 0, order[0])
+                args.append((self.b.reshape(stacked, (*lead, *parts[0].shape), order[0]), True))
+            else:
+                if len(place.shape) == len(parts[0].shape) + 1 and row != n:
+                    step = place.strides[0]
+                    place = Address(
+                        place.root, place.offset, (*lead, *place.shape[1:]), (step * row, step, *place.strides[1:])
+                    )
+                args.append((emit_view(self.b, place, order[0]), True))
+        return order, lead, args
+
+    def _beside(self, group: Sequence[Instruction], i: int) -> bool:
         """Whether an operand of all members lies side by side already, or can be made to without copying."""
         parts = [self.new[m.args[i]] for m in group]
-        if side_by_side([address(p, self.places) for p in parts]) is not None:
+        places = [address(p, self.places) for p in parts]
+        if side_by_side(places) is not None:
             return True
-        roots = [base(m.args[i]) for m in group]
-        if any(self._loose(r) for r in roots[1:]) or roots[-1].primitive is None:
+        first = places[0]
+        if any(p[1:] != first[1:] or p.root.shape != first.root.shape for p in places):
             return False
-        whole = all(r.size == m.args[i].size for r, m in zip(roots, group, strict=True))
-        return whole and self.chains.link(roots)
-
-    def _loose(self, root: Instruction) -> bool:
-        """Whether a value has no place of its own: it is handed in, or is one item of a group."""
-        value = self.new[root]
-        return root.primitive is None or address(value, self.places).root is not value
+        roots = [base(m.args[i]) for m in group]
+        if any(p.root.primitive is None for p in places[1:]) or len({p.root for p in places}) < len(places):
+            return False
+        whole = all(p.root is self.new[r] for p, r in zip(places, roots, strict=True))
+        return self.chains.link(roots) if whole else self.groups.link([p.root for p in places])
 
     def _stack(self, parts: tuple[Instruction, ...], axis: int, like: Instruction) -> Instruction:
         """Stacked operands: a view if they lie evenly in one value, else an instruction that planning may make free."""
@@ -171,6 +275,18 @@ class _Agenda:
             shape.insert(axis, found.shape[0])
             strides.insert(axis, found.strides[0])
             return emit_view(self.b, Address(found.root, found.offset, tuple(shape), tuple(strides)), like)
+        first = address(parts[0], self.places)
+        places = [address(p, self.places) for p in parts]
+        alike = all(p[1:] == first[1:] and p.root.shape == first.root.shape for p in places)
+        if axis == 0 and alike and first.root is not parts[0] and len({p.root for p in places}) == len(parts):
+            # the same part of several values: stack these, and take the part of all
+            whole = self._stack(tuple([p.root for p in places]), 0, like)
+            around = address(whole, self.places)
+            if around.strides == contiguous(around.shape):
+                view = Address(
+                    around.root, around.offset + first.offset, (len(parts), *first.shape), (first.root.size, *first.strides)
+                )
+                return emit_view(self.b, view, like)
         cells = []
         for i, part in enumerate(parts):
             if part.primitive is None and axis == 0 and i + 1 < len(parts) and parts[i + 1].primitive is not None:

@@ -276,6 +276,15 @@ def _only_axis(indices: list[Any], shape: tuple[int, ...]) -> int | None:
     return axes.pop() if len(axes) == 1 else None
 
 
+def _matmul(b: Builder, ins: Instruction, args: Args) -> Instruction | None:
+    """A stack of matrices times one matrix is one product of all rows."""
+    left, right = args
+    if left.ndim < 3 or right.ndim != 2 or not ins.size or not left.size:
+        return None
+    rows = b.reshape(left, (ins.size // ins.shape[-1], left.shape[-1]), ins)
+    return b.reshape(b.matmul(rows, right, ins), ins.shape, ins)
+
+
 def _astype(b: Builder, ins: Instruction, args: Args) -> Instruction | None:
     return args[0] if args[0].dtype == ins.dtype else None
 
@@ -284,5 +293,5 @@ RULES: dict[str, Simplify] = {
     "reshape": _reshape, "transpose": _transpose, "broadcast_to": _broadcast_to, "copy": _first, "positive": _first,
     "astype": _astype, "add": _add, "subtract": _subtract, "multiply": _multiply, "divide": _divide, "power": _power,
     "square": _square, "negative": _negative, "zeros_like": _like(0), "ones_like": _like(1), "sum": _sum,
-    "mean": _mean, "getitem": _getitem, "concatenate": _concatenate, "stack": _stack, "place": _place,
+    "mean": _mean, "matmul": _matmul, "getitem": _getitem, "concatenate": _concatenate, "stack": _stack, "place": _place,
 }  # fmt: skip

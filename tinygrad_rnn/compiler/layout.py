@@ -15,12 +15,15 @@ from .chains import Chains
 from .kinds import Kinds
 from .program import Instruction, Program
 
+_JOINS = ("stack", "concatenate", "place")
+
 
 class Home(NamedTuple):
-    """Where a value is written: cell number `cell` of a chain, or the part `index` of the value `owner`."""
+    """Where a value is written: the part `index` of the value `owner`, with axis `axis` of it moved to the front if that is not None."""
 
     owner: Instruction
     index: Any
+    axis: int | None = None
 
 
 class Layout:
@@ -85,26 +88,48 @@ class Layout:
             if ins.op not in ("stack", "concatenate") or ins in self.windows or not ins.size:
                 continue
             axis = ins.params["axis"]
-            start = 0
-            for i, part in enumerate(ins.args):
-                lead = (slice(None),) * axis
-                if ins.op == "stack":
-                    index: Any = (*lead, i)
+            lead = (slice(None),) * axis
+            start, i = 0, 0
+            while i < len(ins.args):
+                part = ins.args[i]
+                run = self._run_of_items(ins, i) if ins.op == "stack" else 1
+                if run > 1:
+                    self.homes[self.places[part].root] = Home(ins, (*lead, slice(i, i + run)), axis)
+                elif ins.op == "stack":
+                    self._house(ins, part, (*lead, i), axis)
                 else:
-                    index = (*lead, slice(start, start + part.shape[axis]))
+                    self._house(ins, part, (*lead, slice(start, start + part.shape[axis])), axis)
                     start += part.shape[axis]
-                root = self._whole(part)
-                if root is None or root is ins or root in self.cells or part.shape != root.shape:
-                    continue
-                if ins.args.count(part) > 1 or root.backward != ins.backward or root in self.windows:
-                    continue
-                inside = contiguous(ins.shape)
-                inside = inside[:axis] + inside[axis + 1 :] if ins.op == "stack" else inside
-                if root in self._shaped and inside != contiguous(part.shape):
-                    continue
-                if root in self._shaped and (ins in self.homes):
-                    continue
-                self.homes[root] = Home(ins, index)
+                i += run
+
+    def _house(self, ins: Instruction, part: Instruction, index: Any, axis: int) -> None:
+        """Give one operand of a join its home there, if nothing speaks against it."""
+        root = self._whole(part)
+        if root is None or root in self.cells or root in self.windows or part.shape != root.shape:
+            return
+        if ins.args.count(part) > 1 or root.backward != ins.backward:
+            return
+        spread = axis > 0 or ins in self.homes
+        if not (root in self._shaped and spread):
+            self.homes[root] = Home(ins, index)
+
+    def _run_of_items(self, ins: Instruction, i: int) -> int:
+        """How many operands of a stack, from the i-th on, are all the items of one value, in order; 1 if they are not."""
+        first = self.places[ins.args[i]]
+        root = first.root
+        if root.primitive is None or root in self.homes or root in self.cells or root in self.windows or root is ins:
+            return 1
+        n = root.shape[0] if root.ndim else 0
+        if n < 2 or i + n > len(ins.args) or root in self._shaped or root.backward != ins.backward or root.op in _JOINS:
+            return 1
+        size = root.size // n
+        for k, part in enumerate(ins.args[i : i + n]):
+            place = self.places[part]
+            if place.root is not root or place.offset != k * size or place.shape != root.shape[1:]:
+                return 1
+            if place.strides != contiguous(place.shape) or ins.args.count(part) > 1:
+                return 1
+        return n
 
     def count_copies(self) -> int:
         """How many operands are still copied into the value that joins them."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from .batching import batch
 from .builder import remove_dead_code, share_common_subexpressions
 from .cleaning import clean
+from .gates import cut_products, sigmoids_as_tanh
 from .program import VIEWS, Program, check
 from .sums import collect_sums, order_terms
 from .weights import straighten_weights
@@ -20,6 +21,8 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("clean-up", clean),
     ("sum of products", collect_sums),
     ("order of terms", order_terms),
+    ("sigmoid as tanh", sigmoids_as_tanh),
+    ("cut products", cut_products),
     ("batching", batch),
     ("straight weights", straighten_weights),
 )

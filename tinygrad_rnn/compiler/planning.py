@@ -7,17 +7,13 @@ nobody reads any more. What the backward part reads lives across the cut by the 
 
 from __future__ import annotations
 
-import bisect
 from collections import defaultdict
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..errors import GraphError
-from ..primitive import Primitive
 from .address import contiguous
-from .builder import Builder
 from .kernels import Call, bind, overwrites
 from .layout import Layout
 from .program import COTANGENT, INPUT, PARAMETER, VIEWS, Instruction, Program
@@ -178,10 +174,11 @@ class Plan:
             start = cell[1] * size
             return storage.array[start : start + ins.size].reshape(ins.shape)
         if ins in layout.homes:
-            owner, index = layout.homes[ins]
+            owner, index, axis = layout.homes[ins]
             if owner not in self.arrays:
                 self.arrays[owner] = self._own(owner, storage)
-            return self.arrays[owner][index]
+            part = self.arrays[owner][index]
+            return part if axis is None else np.moveaxis(part, axis, 0)
         return storage.array.reshape(ins.shape)
 
     def _view(self, ins: Instruction) -> np.ndarray:

@@ -240,7 +240,8 @@ def show(program: Program, limit: int = 200) -> str:
             cut = True
             lines.append("---- the cut: what follows runs in backward() ----")
         params = "".join(f" {k}={v!r}" for k, v in ins.params.items())
-        value = f" {ins.value!r}" if ins.role == CONSTANT else f" {ins.value.name}" if ins.role == PARAMETER else ""
+        number = ins.role == CONSTANT and ins.size == 1
+        value = f" {ins.value!r}" if number else f" {ins.value.name}" if ins.role == PARAMETER else ""
         place = " ".join(part for part in (ins.scope.where().strip(), results.get(ins, "")) if part)
         line = f"{names[ins]}: {ins.dtype}{list(ins.shape)} = {ins.op}{value}{''.join(' ' + names[a] for a in ins.args)}{params}"
         lines.append(f"{line}    # {place}" if place else line)
