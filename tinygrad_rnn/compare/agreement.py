@@ -125,7 +125,7 @@ def _verdict(manual: np.ndarray, gradient: np.ndarray, rtol: float) -> Verdict:
             return Verdict(kind or "exact")
         norm = float(np.vdot(gradient, gradient))
         c = float(np.vdot(candidate, gradient)) / norm if norm else 0.0
-        if gradient.size > 1 and c and _error(candidate, c * gradient) <= rtol:
+        if gradient.size > 1 and abs(c - 1) > 1e-6 and c and _error(candidate, c * gradient) <= rtol:
             return Verdict(f"{kind} and scaled".removeprefix(" and "), factor=c)
     return Verdict("other") if manual.shape == gradient.shape else Verdict("wrong shape")
 
