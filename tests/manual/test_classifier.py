@@ -1,4 +1,4 @@
-"""Rows S1.1 to S1.8 and S1.10: the simple RNN, its backward pass, the trainer and its printed losses."""
+"""Rows S1.1 to S1.7: the simple RNN, its backward pass, the trainer and its printed losses."""
 
 import inspect
 
@@ -109,7 +109,7 @@ def test_s1_4_the_step_is_the_documented_one(C):
         np.testing.assert_allclose(p[name] - getattr(model, name), 0.1 * C / 2 * gradient, rtol=1e-9, atol=1e-15)
 
 
-def test_s1_6_printed_losses(capsys):
+def test_s1_5_s1_6_the_demonstration_prints_the_published_losses(capsys):
     x, y, model = demo()
     history = model.train(x, y, epochs=50)
     assert capsys.readouterr().out.splitlines() == [f"Epoch {k}, Loss: {loss}" for k, loss in PRINTED.items()]

@@ -1,4 +1,4 @@
-"""Rows S3.1 to S3.6: the mood of a sentence."""
+"""Rows S3.1 to S3.6 and S3.8 (main, data, rnn and clipping stand apart): the mood of a sentence."""
 
 import numpy as np
 import pytest
@@ -134,6 +134,17 @@ def test_s3_4_history_starts_with_what_the_first_weights_say():
         loss, accuracy = sentiment.evaluate(trained.parameters, examples)
         assert trained.history[f"{split}_loss"] == pytest.approx([loss, loss], rel=1e-12)
         assert trained.history[f"{split}_accuracy"] == [accuracy, accuracy]
+
+
+def test_s3_8_main_trains_and_saves_the_curves_it_is_asked_for(monkeypatch):
+    saved = []
+    monkeypatch.setattr(sentiment, "train", lambda: "trained")
+    assert sentiment.main() == "trained"
+    trained = sentiment.Trained({}, {}, {"train_loss": [1.0]})
+    monkeypatch.setattr(sentiment, "train", lambda: trained)
+    monkeypatch.setattr(sentiment.figures, "train_test_curves", lambda *arguments: saved.append(arguments))
+    assert sentiment.main("curves.png") is trained
+    assert saved == [(trained.history, "curves.png")]
 
 
 @pytest.mark.parametrize(
