@@ -55,7 +55,7 @@ def written_by(node: Node | None, array: np.ndarray) -> bool:
 
 
 def preserve(node: Node, array: np.ndarray, since: int) -> None:
-    """Copy the residuals that lie in `array`, of `node` and what led to it after index `since`, before it is written."""
+    """Before `array` is written, copy the residuals in it of `node` and of what led to it after index `since`."""
     base = owner(array)
     change = changes.get(id(base))
     found = [node]
@@ -77,8 +77,8 @@ def preserve(node: Node, array: np.ndarray, since: int) -> None:
 def unspoilt(node: Node) -> tuple[Any, Sequence[Any], str]:
     """The residuals of `node` as (output, inputs, complaint).
 
-    In place of one that was written in place after it was recorded stands its node, as for one that was never saved: a
-    rule that reads it fails, and the complaint is the reason; to a rule that does not it is all one. "" if none was.
+    In place of one that was written in place after it was recorded stands its node, as for one that was never saved:
+    a rule that reads it fails, and the complaint is the reason; to a rule that does not it is all one. "" if none was.
     """
     assert node.xs is not None
     complaint = ""
@@ -90,8 +90,8 @@ def unspoilt(node: Node) -> tuple[Any, Sequence[Any], str]:
             part = "the output" if position == 0 else f"argument {position - 1}"
             complaint = (
                 f"backward through {node.describe()}: {part}, {array.dtype}{list(array.shape)}, has been modified "
-                f"by an inplace operation at {change[2] or 'an unknown place'} after it was recorded, and its old value is "
-                f"needed for the gradient. Write out of place (x = x + 1), or change a clone()."
+                f"by an inplace operation at {change[2] or 'an unknown place'} after it was recorded, and its old value "
+                f"is needed for the gradient. Write out of place (x = x + 1), or change a clone()."
             )
             if node.source is None:
                 complaint += " Under detect_anomaly() this message also names the line that recorded it."
