@@ -90,8 +90,8 @@ def unspoilt(node: Node) -> tuple[Any, Sequence[Any], str]:
             part = "the output" if position == 0 else f"argument {position - 1}"
             complaint = (
                 f"backward through {node.describe()}: {part}, {array.dtype}{list(array.shape)}, has been modified "
-                f"by an inplace operation at {change[2] or 'an unknown place'} after it was recorded, and its old value "
-                f"is needed for the gradient. Write out of place (x = x + 1), or change a clone()."
+                f"by an inplace operation at {change[2] or 'an unknown place'} after it was recorded, and its old "
+                f"value is needed for the gradient. Write out of place (x = x + 1), or change a clone()."
             )
             if node.source is None:
                 complaint += " Under detect_anomaly() this message also names the line that recorded it."
