@@ -17,7 +17,9 @@ from .reduce import normalise
 
 
 def _getitem(x: Any, index: Any) -> Any:
-    return x[index]
+    part = x[index]
+    # one entry is a view, too, where NumPy would make a number of it: a write to it must reach x
+    return part if part.__class__ is np.ndarray else x[(*index, ...)]
 
 
 def _getitem_scatter(buffer: Any, g: Any, index: Any) -> None:
