@@ -12,6 +12,7 @@ from tinygrad_rnn.tensor import Tensor
 
 __all__ = ["Objective", "apply_objective", "detached", "mean_loss"]
 
+
 class Objective(Protocol):
     """A function that says how wrong a model is about a batch."""
 
