@@ -52,7 +52,7 @@ class NumpyProtocols:
             result = rule(*args, **kwargs)
         except TypeError as error:
             if "argument" in str(error) and not isinstance(error, MissingRuleError):
-                raise no_rule(name, f"this way of calling {name} ({error})") from error
+                raise no_rule(name, f"calling it this way ({str(error).rpartition('() ')[2]})") from error
             raise
         return result if out is None else _write_out(out, result)
 

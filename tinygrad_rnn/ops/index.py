@@ -196,10 +196,10 @@ def split_index(key: Any) -> tuple[tuple[Any, ...], list[Any]]:
                 array = array.astype(np.intp)  # an empty list
             kind = getattr(getattr(array, "dtype", None), "kind", "?")
             if kind not in "iub":
+                advice = " Did you mean its .long()?" if kind == "f" else ""
                 raise IndexError(
-                    "indices must be integers, slices, None, ..., or arrays of integers or booleans; got "
-                    f"{type(part).__name__} "
-                    f"{part!r}. Did you mean {part!r}.long()?"
+                    f"indices must be integers, slices, None, ..., or arrays of integers or booleans; got "
+                    f"{type(part).__name__} {part!r}.{advice}"
                 )
             pattern.append(Slot(len(arrays)))
             arrays.append(array)
