@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from .dot import run_dot, to_graphviz
@@ -14,7 +13,9 @@ from .model import Diagram, read
 from .model.heat import look_at_errors, look_at_gradients, mark
 from .model.read import modules
 from .model.sweep import gradients_of, measure, values_of
+from .program import draw_program
 from .record import record
+from .saving import Shown
 from .svg import check_theme, write
 from .text import as_json, summary, text
 
@@ -30,8 +31,8 @@ def draw(
     elide: int | str | None = "auto",
     gradients: bool = False,
     backward: bool = False,
-    errors: Mapping[Any, float] | None = None,
-    marks: Mapping[Any, str] | None = None,
+    errors: Any = None,
+    marks: Any = None,
     expand: Collection[str] = (),
     collapse: Collection[str] = (),
     theme: str = "auto",
@@ -39,24 +40,29 @@ def draw(
     timeout: float = 60.0,
     title: str | None = None,
     **kwargs: Any,
-) -> Drawing:
-    """Draw the graph of a Tensor, of several, or of a Module called with sample input.
+) -> Any:
+    """Draw the graph of a Tensor, of several, of a Module with sample input, or the program of a compiled function.
 
-    x: what to draw. args, kwargs: sample input, for a Module.
+    x: what to draw. args, kwargs: sample input, for a Module or a compiled function.
     level: "ops" for every primitive, "modules" for cells as boxes, "layers" with time folded away.
     steps: which time steps to show, a slice or numbers. elide: leave out the middle of sequences longer than this;
     None: of none.
     expand, collapse: paths of modules to draw op by op, or as one box with everything inside.
     gradients: colour everything by the norm of the gradient that reaches it, with a strip chart of all steps.
-    backward: draw the way of the gradient as a second set of edges. errors: relative error of each node, as heat.
-    marks: what to say of some nodes, such as the finding of the gradient doctor.
+    backward: draw the way of the gradient as a second set of edges. errors: relative errors, by node or parameter
+    name, or a report of compare_gradients, as heat. marks: what to say of some nodes or parameters, or findings of the
+    gradient doctor: they are accused by number.
     theme: "light", "dark", or "auto" to follow the reader's system.
     engine: None for our own layout, "dot" for a `dot` program on PATH, which is given `timeout` seconds.
-    Returns a `Drawing`. Raises TypeError, ValueError or IndexError with what was expected and what to do.
+    Returns a `Drawing`, of a compiled function a `ProgramDrawing`. Raises TypeError, ValueError, KeyError or IndexError
+    with what was expected and what to do.
     """
     check_theme(theme)
     if engine not in (None, "dot"):
         raise ValueError(f'viz.draw: engine={engine!r} is neither None (our own layout) nor "dot".')
+    if callable(getattr(x, "stages", None)):
+        name = getattr(x, "name", type(x).__name__)
+        return draw_program(x.stages(*args, **kwargs), theme=theme, title=title or f"Program of {name}")
     found = record(x, args, kwargs)
     limit = ELIDE.get(level) if elide == "auto" else elide
     if isinstance(limit, str):
@@ -73,13 +79,15 @@ def draw(
     return Drawing(diagram, reader, theme=theme, engine=engine, timeout=timeout, title=title or found.title)
 
 
-class Drawing:
+class Drawing(Shown):
     """A drawing: `.svg`, `.html`, `.dot`, `.text`, `.json` are text; `.save(path)` writes any of them, or .png and
     .pdf.
 
     diagram: the boxes and edges. reader: reads the graph anew at another level. picture: the layout. Notebooks show
     it by themselves.
     """
+
+    formats = {".svg": "svg", ".html": "html", ".dot": "dot", ".txt": "text", ".json": "json"}
 
     def __init__(
         self,
@@ -150,29 +158,16 @@ class Drawing:
         """A `graphviz.Digraph`, to be changed or laid out elsewhere."""
         return to_graphviz(self.diagram)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the drawing to `path`, in the format that its suffix names. Returns the path.
+    def flat(self) -> str:
+        """The SVG, light unless dark was asked for."""
+        if self._engine == "dot":
+            return self.svg
+        return self._svg("dark" if self.theme == "dark" else "light")
 
-        Raises ValueError for an unknown suffix, ImportError where .png or .pdf need a library that is not installed.
-        """
-        path = Path(path)
-        writers = {
-            ".svg": lambda: self.svg,
-            ".html": lambda: self.html,
-            ".dot": lambda: self.dot,
-            ".txt": lambda: self.text,
-            ".json": lambda: self.json,
-        }
-        if path.suffix not in writers:
-            raise ValueError(f"Drawing.save: {path.name} ends in none of {', '.join(writers)}. Choose one of them.")
-        path.write_text(writers[path.suffix](), encoding="utf-8")
-        return path
-
-    def _repr_svg_(self) -> str:
-        return self.svg
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"image/svg+xml": self.svg, "text/plain": self.text}
+    @property
+    def summary(self) -> str:
+        """What the picture shows, in a sentence or two."""
+        return summary(self.diagram)
 
     def __repr__(self) -> str:
         return f"<Drawing: {summary(self.diagram)}>"

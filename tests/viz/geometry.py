@@ -101,19 +101,39 @@ def lines_through_boxes(picture, buses=True):
     return found
 
 
+def placed_texts(root):
+    """Every text element and how far down the groups around it move it."""
+    waiting = [(root, 0.0)]
+    for element, shift in waiting:  # grows while we walk it
+        moved = re.fullmatch(r"translate\(0 ([\d.]+)\)", element.get("transform", ""))
+        shift += float(moved.group(1)) if moved else 0.0
+        waiting += [(child, shift) for child in element]
+        if element.tag == f"{SVG}text":
+            yield element, shift
+
+
 def texts(svg):
     """Every text of an SVG with the rectangle it covers, by the same widths the layout uses: (text, rectangle)."""
     found = []
-    for element in ET.fromstring(svg).iter(f"{SVG}text"):
+    for element, shift in placed_texts(ET.fromstring(svg)):
         kind = element.get("class", "")
-        size = {"time": 13, "state": 14, "strip": 11, "tick": 10, "module": 11, "times": 10, "axis": 11}.get(
-            kind.split(" ")[0], SMALL if "s" in kind.split() else TEXT
-        )
+        size = {
+            "time": 13,
+            "state": 14,
+            "strip": 11,
+            "tick": 10,
+            "module": 11,
+            "times": 10,
+            "axis": 11,
+            "callout": 12,
+            "heading": 16,
+            "badge": 11,
+        }.get(kind.split(" ")[0], SMALL if "s" in kind.split() else TEXT)
         text = element.text or ""
         w = words.width(text, size)
-        x, y = float(element.get("x")), float(element.get("y"))
+        x, y = float(element.get("x")), float(element.get("y")) + shift
         names = set(kind.split())
-        start = names & {"l", "strip", "module", "axis"}
+        start = names & {"l", "strip", "module", "axis", "callout", "heading"}
         left = x if start else x - w if "r" in names else x - w / 2
         found.append((text, (left, y - size * 0.75, left + w, y + size * 0.2)))
     return found

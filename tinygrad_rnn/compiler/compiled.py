@@ -19,7 +19,7 @@ from ..state import current
 from ..tensor import Tensor, make
 from ..writes import mutated
 from .checking import compare
-from .passes import Line, optimise
+from .passes import PASSES, Line, optimise
 from .program import INPUT, Program, show
 from .replay import Pool, Run
 from .signature import Guards, fill, flatten, rewound, settings
@@ -185,6 +185,15 @@ class Compiled:
     def report(self, *args: Any, **kwargs: Any) -> list[Line]:
         """What each pass left to do, for these arguments."""
         return self._entry(args, kwargs, []).report
+
+    def stages(self, *args: Any, **kwargs: Any) -> list[tuple[str, Program]]:
+        """The program for these arguments as recorded and after each pass, by the name of the pass: what `viz` draws."""
+        program = self._entry(args, kwargs, []).recording.program
+        found = [("recorded", program)]
+        for name, one in PASSES:
+            program = one(program)
+            found.append((name, program))
+        return found
 
     def explain(self, *args: Any, limit: int = 200, **kwargs: Any) -> str:
         """What became of the function for these arguments: every pass, the plan, and the program, one line each.

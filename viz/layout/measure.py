@@ -31,7 +31,7 @@ def size(box: Box, states: int = 1) -> tuple[float, float]:
 def gutter_size(box: Box) -> tuple[float, float]:
     """Width and height of a box in the gutter: one line."""
     title = min(WIDEST, words.width(box.title, TEXT))
-    detail = min(WIDEST, words.width(box.detail, SMALL))
+    detail = min(WIDEST, words.width(box.detail, SMALL)) + (words.width(f" {box.note}", SMALL) if box.note else 0.0)
     return title + detail + 34, 26.0
 
 

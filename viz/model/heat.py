@@ -46,14 +46,66 @@ def _of(diagram: Diagram, box: Box, measures: Sequence[Measure | None]) -> float
     return math.inf if any(m.broken for m in found) else math.hypot(*(m.norm for m in found))
 
 
-def look_at_errors(diagram: Diagram, errors: Mapping[Any, float]) -> None:
-    """Lay relative errors, by node, over the diagram; a box shows the largest of its nodes."""
+def look_at_errors(diagram: Diagram, errors: Any) -> None:
+    """Lay relative errors over the diagram; a box shows the largest of its nodes.
+
+    errors: by node or by the name of a parameter, or a gradient report (what `compare_gradients` returns): its rows
+    give the errors of parameters, its steps those of what reads them in each step.
+    Raises KeyError for a name that no parameter has.
+    """
+    by_node = _from_report(diagram, errors) if hasattr(errors, "rows") else _by_node(diagram, errors)
     numbers: dict[int, float] = {}
-    for box in diagram.boxes:
-        found = [float(errors[diagram.graph.nodes[i]]) for i in box.members if diagram.graph.nodes[i] in errors]
-        if found:
-            numbers[box.id] = max(found)
+    for i, node in enumerate(diagram.graph.nodes):
+        box = diagram.box_of[i]
+        if box is not None and node in by_node and box.kind != "elided":
+            numbers[box.id] = max(numbers.get(box.id, 0.0), by_node[node])
     put(diagram, Heat(ERROR, "error", numbers))
+
+
+def _by_node(diagram: Diagram, errors: Mapping[Any, float]) -> dict[Any, float]:
+    return {
+        node: float(error)
+        for key, error in errors.items()
+        for node in (_parameters(diagram, key) if isinstance(key, str) else [key])
+    }
+
+
+def _parameters(diagram: Diagram, name: str) -> list[Any]:
+    """The parameters called `name`, with or without the path of their module."""
+    graph = diagram.graph
+    known = [graph.nodes[i] for i in range(len(graph.nodes)) if graph.is_parameter(i)]
+    found = [node for node in known if node.name and (node.name == name or name.endswith("." + node.name))]
+    if not found:
+        names = ", ".join(dict.fromkeys(node.name for node in known if node.name))
+        raise KeyError(f"viz.draw: no parameter is called {name!r}; there are {names or 'none with a name'}.")
+    return found
+
+
+def _from_report(diagram: Diagram, report: Any) -> dict[Any, float]:
+    graph, fold = diagram.graph, diagram.fold
+    errors: dict[Any, float] = {}
+    position = {node: i for i, node in enumerate(graph.nodes)}
+    for row in report.rows:
+        if row.relative is None:
+            continue
+        steps, _ = report.step_errors(row.name)
+        for node in _parameters(diagram, row.name):
+            errors[node] = float(row.relative)
+            for reader in _readers(diagram, position[node]):
+                t = fold.step[reader]
+                if t in steps:
+                    errors[graph.nodes[reader]] = max(errors.get(graph.nodes[reader], 0.0), float(steps[t]))
+    return errors
+
+
+def _readers(diagram: Diagram, i: int) -> list[int]:
+    """What reads a parameter, directly or as something prepared from it."""
+    graph = diagram.graph
+    found = [i]
+    for k in found:  # grows while we walk it
+        if k == i or graph.prepared[k]:
+            found += [c for c in graph.children[k] if c not in found]
+    return [k for k in found[1:] if not graph.prepared[k]]
 
 
 def put(diagram: Diagram, heat: Heat) -> None:
@@ -63,18 +115,31 @@ def put(diagram: Diagram, heat: Heat) -> None:
         box.note = heat.label(box.id)
 
 
-def mark(diagram: Diagram, marks: Mapping[Any, str]) -> None:
-    """Accuse the boxes of some nodes; the text is said beside the first of them.
+def mark(diagram: Diagram, marks: Any) -> None:
+    """Accuse the boxes of some nodes; what is said of them stands below the picture, by number.
 
-    Raises KeyError if a node is not in the graph.
+    marks: text by node or by the name of a parameter, or findings of the gradient doctor (with `where` and `says`),
+    which name a parameter. Raises KeyError for what is not in the graph.
     """
+    if not isinstance(marks, Mapping):
+        marks = {
+            name: f"{f.says} (is {f.wrong}, should be {f.right})" for f in marks for name in _named(diagram, f.where)
+        }
     known = {node: i for i, node in enumerate(diagram.graph.nodes)}
-    for node, text in marks.items():
-        if node not in known:
-            raise KeyError(f"viz.draw: marks names {node!r}, which is not in the graph that is drawn.")
-        box = diagram.box_of[known[node]]
-        if box is not None:
-            diagram.marks[box.id] = clean(text)
+    for key, text in marks.items():
+        for node in _parameters(diagram, key) if isinstance(key, str) else [key]:
+            if node not in known:
+                raise KeyError(f"viz.draw: marks names {node!r}, which is not in the graph that is drawn.")
+            box = diagram.box_of[known[node]]
+            if box is not None:
+                diagram.marks[box.id] = clean(text)
+
+
+def _named(diagram: Diagram, where: str) -> list[str]:
+    """The names of parameters that occur in a text."""
+    said = set(where.replace(",", " ").replace(":", " ").split())
+    names = dict.fromkeys(node.name for node in diagram.graph.nodes if node.name)
+    return [name for name in names if name in said]
 
 
 def worst(heat: Heat) -> int | None:

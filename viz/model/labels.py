@@ -75,6 +75,8 @@ def _label_module(diagram: Diagram, box: Box, cells: dict[int, str], classes: Ma
     if not name:
         name = "cell" if kind == "cell" else "loss" if graph.nodes[box.main].shape == () else "output"
     box.title = clean(f"{name} · {classes[box.path]}" if box.path in classes else name)
+    if box.loop:
+        box.title += f" × {len({diagram.fold.step[i] for i in box.members} - {None})}"
     weights = f"{box.uses} parameters" if box.uses else ""
     box.detail = " · ".join(part for part in (cells[box.group], shape(graph.nodes[box.main].shape), weights) if part)
 

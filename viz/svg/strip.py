@@ -7,6 +7,7 @@ from ..model.scale import Flow, Heat, Scale
 from ..model.words import number, width
 from .path import num
 from .theme import heat as colour
+from .xml import escape
 
 HEIGHT, ROOM, BUCKETS = 46.0, 82.0, 9
 LEGEND = 46.0
@@ -45,8 +46,8 @@ def _strip(picture: Picture, flow: Flow, scale: Scale, top: float) -> str:
     said = _verdict(flow)
     kind = " mark" if flow.verdict else ""
     title = (
-        f'<text class="strip" x="{num(x0)}" y="{num(top + 12)}">{_escape(name)}</text>'
-        f'<text class="strip{kind}" x="{num(x0 + width(name, 11) + 18)}" y="{num(top + 12)}">{_escape(said)}</text>'
+        f'<text class="strip" x="{num(x0)}" y="{num(top + 12)}">{escape(name)}</text>'
+        f'<text class="strip{kind}" x="{num(x0 + width(name, 11) + 18)}" y="{num(top + 12)}">{escape(said)}</text>'
     )
     ends = flow.norms[0][0], flow.norms[-1][0]
     ticks = "".join(
@@ -59,7 +60,7 @@ def _strip(picture: Picture, flow: Flow, scale: Scale, top: float) -> str:
         x = at[flow.beyond]
         arrow = f'<path class="markline" d="M{num(x)} {num(floor + 2)}V{num(floor - HEIGHT)}"/>'
     line = f'<path class="axis" d="M{num(x0)} {num(floor)}H{num(x1)}"/>'
-    return f'<g class="stripe"><title>{_escape(name + ": " + said)}</title>{bars}{line}{arrow}{title}{ticks}</g>\n'
+    return f'<g class="stripe"><title>{escape(name + ": " + said)}</title>{bars}{line}{arrow}{title}{ticks}</g>\n'
 
 
 def _verdict(flow: Flow) -> str:
@@ -75,7 +76,7 @@ def scale_bar(heat: Heat, x: float, top: float) -> str:
     """The printed scale: colours with their decades."""
     wide, cells = 216.0, 36
     low, high = heat.scale
-    out = [f'<text class="strip" x="{num(x)}" y="{num(top + 12)}">{_escape(heat.title)}, log scale</text>']
+    out = [f'<text class="strip" x="{num(x)}" y="{num(top + 12)}">{escape(heat.title)}, log scale</text>']
     for k in range(cells):
         fill = colour((k + 0.5) / cells)
         out.append(
@@ -87,7 +88,3 @@ def scale_bar(heat: Heat, x: float, top: float) -> str:
         at = x + (decade - low) / (high - low) * wide
         out.append(f'<text class="tick" x="{num(at)}" y="{num(top + 41)}">{number(10.0**decade)}</text>')
     return f'<g class="scale">{"".join(out)}</g>\n'
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -25,7 +25,9 @@ _FIXED = f"""
 @ .markline{{stroke-width:1.4;stroke-dasharray:3 3}}
 @ .backward{{stroke-dasharray:6 3}}
 @ .n.accused>rect{{stroke-width:3.4}}
-@ text.callout{{font-weight:600;font-size:11.5px}}
+@ text.callout{{text-anchor:start;font-weight:600;font-size:12px}}
+@ text.heading{{text-anchor:start;font-weight:600;font-size:16px}}
+@ text.badge{{font-weight:700;font-size:11px}}
 @ path{{fill:none;stroke-width:1.4}}
 @ .e.recurrent{{stroke-width:2.2}}
 @ .e.cut{{stroke-width:2.2;stroke-dasharray:1 5;stroke-linecap:round}}
@@ -60,12 +62,15 @@ _COLOURED = """
 @ .e.weight,@ .bus path{stroke:<bus>}
 @ .n rect{fill:<op>;stroke:<op line>}
 @ .n.contract>rect{fill:<gate>;stroke:<gate line>}
+@ .n.batched>rect{fill:<module>;stroke:<module line>;stroke-width:2}
 @ .n.module>rect{fill:<module>;stroke:<module line>}
 @ .n.parameter>rect{fill:<parameter>;stroke:<parameter line>}
 @ .n.parameter>.spine{fill:<parameter line>}
 @ .n.input>rect{fill:<input>;stroke:<input line>}
 @ .n.constant>rect,@ .n.elided>rect{fill:<constant>;stroke:<op line>}
 @ .n.accused>rect{stroke:<mark>}
+@ circle.badge{fill:<mark>}
+@ text.badge{fill:<ground>}
 @ .saved{fill:<text>}
 @ .head-d{fill:<line>}@ .head-r{fill:<state>}@ .head-w{fill:<bus>}@ .head-b{fill:<backward>}
 """

@@ -1,33 +1,18 @@
-"""The SVG writer: a picture with places as text. No scripts, no references to anything outside, the same bytes every
-time.
-"""
+"""The SVG writer: a picture with places as text, without scripts or references to anything outside."""
 
 from __future__ import annotations
 
-import zlib
+from collections.abc import Sequence
 
-from ..layout import Picture, Placed, Wire
-from ..layout.layered import Point
-from ..layout.measure import SMALL, TEXT, WIDEST
-from ..model import Box, words
-from ..model.tips import tip
-from . import style
-from .path import data, num
+from ..layout import Picture
+from ..model import words
+from ..model.heat import worst
+from .elements import axis, bands, boxes, buses, frames, wires
+from .path import num
 from .strip import LEGEND, scale_bar, strips
-from .theme import heat, ink
+from .xml import Content, check_theme, document, escape
 
-THEMES = ("auto", "light", "dark")
-
-
-def escape(text: str) -> str:
-    """`text` for XML content and attributes."""
-    return (
-        text.replace("&", "&amp;")
-        .replace("<", "&lt;")
-        .replace(">", "&gt;")
-        .replace('"', "&quot;")
-        .replace("'", "&#39;")
-    )
+LINE, APART, HEADING = 18.0, 36.0, 30.0
 
 
 def write(picture: Picture, theme: str = "auto", summary: str = "", title: str = "", live: bool = False) -> str:
@@ -38,206 +23,58 @@ def write(picture: Picture, theme: str = "auto", summary: str = "", title: str =
     Raises ValueError for another theme.
     """
     check_theme(theme)
-    height = picture.height
-    below = []
-    heat = picture.diagram.heat
+    return document(content(picture, live), theme, title, summary, live)
+
+
+def write_all(pictures: Sequence[tuple[str, Picture]], theme: str, title: str, summary: str) -> str:
+    """Several pictures, each under its name, one below the other, as one SVG document."""
+    check_theme(theme)
+    parts, width, height = [], 0.0, 10.0
+    for name, picture in pictures:
+        one = content(picture, False)
+        parts.append(f'<text class="heading" x="28" y="{num(height + 18)}">{escape(words.clean(name))}</text>\n')
+        parts.append(f'<g transform="translate(0 {num(height + HEADING)})">\n{one.body}</g>\n')
+        height += HEADING + one.height + APART
+        width = max(width, one.width)
+    return document(Content("".join(parts), width, height - APART), theme, title, summary)
+
+
+def content(picture: Picture, live: bool) -> Content:
+    """The elements of a picture, with what stands below it: strips, scale, marks."""
+    parts = [bands(picture, live), frames(picture), buses(picture, live), wires(picture, live), boxes(picture, live)]
+    parts.append(axis(picture))
+    height, heat = picture.height, picture.diagram.heat
+    left = picture.bands[0].x if picture.bands else 28.0
     if heat is not None:
         if heat.flows and picture.bands:
             bars, room = strips(picture, heat, height - 18)
-            below.append(bars)
+            parts.append(bars)
             height += room
-        below.append(scale_bar(heat, picture.bands[0].x if picture.bands else 28, height - 14))
+        parts.append(scale_bar(heat, left, height - 14))
         height += LEGEND
-    parts = [
-        _bands(picture, live),
-        _frames(picture),
-        _buses(picture, live),
-        _wires(picture, live),
-        _boxes(picture, live),
-    ]
-    body = "".join([*parts, _axis(picture), *below])
-    wide, high = num(max(picture.width, 300)), num(height)
-    ident = f"g{zlib.crc32((body + theme).encode()):08x}"
-    sheet = "" if live else f"<style>{style.sheet(ident, theme)}</style>\n"
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" '
-        f'class="{style.PAGE if live else ident}" role="img" aria-labelledby="{ident}title {ident}desc">\n'
-        f'<title id="{ident}title">{escape(words.clean(title))}</title>\n'
-        f'<desc id="{ident}desc">{escape(summary)}</desc>\n'
-        f'{sheet}<defs>{style.markers(ident)}</defs>\n<rect class="ground" width="{wide}" height="{high}"/>\n'
-        + body.replace("#ident-", f"#{ident}")
-        + "</svg>\n"
-    )
+    width = picture.width
+    for k, (sign, text) in enumerate(_remarks(picture)):
+        y = height + 8 + k * LINE
+        parts.append(f'<text class="callout" x="28" y="{num(y)}">{escape(f"{sign} {text}")}</text>\n')
+        width = max(width, words.width(f"{sign} {text}", 12) + 56)
+    return Content("".join(parts), width, height + (8 + LINE * len(_remarks(picture)) if _remarks(picture) else 0))
 
 
-def check_theme(theme: str) -> None:
-    """Raise ValueError for a theme that there is not."""
-    if theme not in THEMES:
-        raise ValueError(f"viz.draw: theme={theme!r} is none of {', '.join(map(repr, THEMES))}.")
+def _remarks(picture: Picture) -> list[tuple[str, str]]:
+    """What is said below the picture: the marks by number, and the worst box of a comparison."""
+    diagram = picture.diagram
+    remarks = [(f"{k + 1}.", f"{_place(picture, box)}: {text}") for k, (box, text) in enumerate(diagram.marks.items())]
+    if diagram.heat is not None and not diagram.heat.flows and diagram.heat.sign == "error":
+        box = worst(diagram.heat)
+        if box is not None:
+            value = words.number(diagram.heat.numbers[box])
+            remarks.append(("Worst:", f"{_place(picture, box)}, relative error {value}"))
+    return remarks
 
 
-def _bands(picture: Picture, live: bool) -> str:
-    out = []
-    for c, band in enumerate(picture.bands):
-        x, middle = num(band.x - 8), num(band.x + band.width / 2)
-        kind = "band hidden" if band.column.hidden else "band"
-        column = f' data-c="{c}"' if live else ""
-        out.append(
-            f'<rect class="{kind}"{column} x="{x}" y="{num(picture.top)}" width="{num(band.width + 16)}" '
-            f'height="{num(picture.bottom - picture.top)}" rx="10"/>'
-            f'<text class="time" x="{middle}" y="{num(picture.top - 9)}">{band.column.title}</text>\n'
-        )
-    return "".join(out)
-
-
-def _frames(picture: Picture) -> str:
-    return "".join(
-        f'<rect class="frame" x="{num(f.x)}" y="{num(f.y)}" width="{num(f.width)}" height="{num(f.height)}" rx="9"/>'
-        f'<text class="module" x="{num(f.x + 9)}" y="{num(f.y + 14)}">{escape(words.clean(f.title))}</text>\n'
-        for f in picture.frames
-    )
-
-
-def _buses(picture: Picture, live: bool) -> str:
-    out = []
-    for bus in picture.buses:
-        lines = "".join(f'<path d="{data(route)}"/>' for route in bus.points)
-        taps = "".join(f'<path marker-end="url(#ident-w)" d="{data(route)}"/>' for route in bus.taps)
-        source = f' data-s="{bus.box.id}" data-t="{" ".join(map(str, bus.targets))}"' if live else ""
-        times = ""
-        if bus.box.uses > 1:
-            x, y = bus.points[0][0]
-            times = f'<text class="times" x="{num(x + 16)}" y="{num(y - 3)}">×{bus.box.uses}</text>'
-        out.append(f'<g class="bus"{source}>{lines}{taps}{times}</g>\n')
-    return "".join(out)
-
-
-def _wires(picture: Picture, live: bool) -> str:
-    out = []
-    for wire in picture.wires:
-        edge = wire.edge
-        kind = edge.kind
-        if edge.source.kind == "elided" or edge.target.kind == "elided":
-            kind += " part"
-        head = {"recurrent": "r", "weight": "w"}.get(edge.kind, "d")
-        ends = f' data-s="{edge.source.id}" data-t="{edge.target.id}"' if live else ""
-        out.append(f'<path class="e {kind}"{ends} marker-end="url(#ident-{head})" d="{data(wire.points)}"/>\n')
-        if edge.label and len(wire.points) == 2 and edge.kind != "cut":
-            (x1, y1), (x2, _) = wire.points
-            out.append(f'<text class="state" x="{num((x1 + x2) / 2)}" y="{num(y1 - 6)}">{escape(edge.label)}</text>\n')
-        if edge.kind == "cut" and len(wire.points) == 2:
-            out.append(_cut(*wire.points))
-        if picture.diagram.backward or (picture.diagram.gradients is not None and edge.kind == "recurrent"):
-            out.append(_backward(picture, wire, live))
-    return "".join(out)
-
-
-def _cut(start: Point, end: Point) -> str:
-    """Two strokes across an edge: the value goes on, the gradient does not."""
-    x, y = (start[0] + end[0]) / 2, start[1]
-    strokes = "".join(f"M{num(x + dx - 3)} {num(y + 9)}l6 -18" for dx in (-3, 3))
-    return f'<path class="cutmark" d="{strokes}"/><text class="cutmark" x="{num(x)}" y="{num(y - 12)}">cut</text>\n'
-
-
-def _backward(picture: Picture, wire: Wire, live: bool) -> str:
-    """The way of the gradient, beside an edge and against it; the wider the larger, if it was measured."""
-    diagram, edge = picture.diagram, wire.edge
-    if edge.kind == "cut" or not diagram.graph.nodes[edge.node].needs_grad:
-        return ""
-    wide = 1.5
-    if diagram.gradients is not None and diagram.heat is not None:
-        found = diagram.gradients[edge.node]
-        if found is None:
-            return ""
-        wide = 1.0 + 3.0 * diagram.heat.scale.share(found.norm)
-    flat = all(abs(y - wire.points[0][1]) < 0.1 for _, y in wire.points)
-    dx, dy = (0.0, 10.0) if flat else (9.0, 0.0)
-    points = [(x + dx, y + dy) for x, y in reversed(wire.points)]
-    ends = f' data-s="{edge.target.id}" data-t="{edge.source.id}"' if live else ""
-    width = f' style="stroke-width:{num(wide)}"'
-    return f'<path class="backward"{ends} marker-end="url(#ident-b)"{width} d="{data(points)}"/>\n'
-
-
-def _boxes(picture: Picture, live: bool) -> str:
-    out = []
-    laid = picture.diagram.heat
-    for placed in picture.placed:
-        box = placed.box
-        kind = classes(picture, box)
-        note = "\n".join(tip(picture.diagram, box))
-        share = None if laid is None else laid.share(box.id)
-        colour = "" if share is None else ink(heat(share))
-        out.append(
-            f'<g class="n {kind}"{_live(picture, box) if live else ""} tabindex="0"><title>{escape(note)}</title>'
-            f"{_shape(placed, share)}{_text(placed, colour)}</g>\n"
-        )
-    return "".join(out)
-
-
-def _live(picture: Picture, box: Box) -> str:
-    path = picture.diagram.groups[box.group][0] if box.kind in ("op", "module") else ""
-    column = "" if box.column is None else f' data-c="{box.column}"'
-    return f' data-n="{box.id}"{column}' + (f' data-m="{escape(path)}"' if path else "")
-
-
-def classes(picture: Picture, box: Box) -> str:
-    """The CSS classes of a box: what kind it is, and its special marks."""
-    node = picture.diagram.graph.nodes[box.main]
-    names = [box.kind]
-    if box.kind == "op" and node.primitive is not None:
-        names.append(node.primitive.kind)
-    if box.root:
-        names.append("root")
-    if box.backward:
-        names.append("back")
-    return " ".join(names)
-
-
-def _shape(placed: Placed, share: float | None = None) -> str:
-    fill = ""
-    x, y, w, h = placed.x - placed.width / 2, placed.y - placed.height / 2, placed.width, placed.height
-    box = placed.box
-    radius = {"module": 9, "input": min(h / 2, 19), "constant": h / 2, "parameter": 3, "elided": 9}.get(box.kind, 4)
-    if share is not None:
-        fill = f' style="fill:{heat(share)}"'
-    shape = f'<rect{fill} x="{num(x)}" y="{num(y)}" width="{num(w)}" height="{num(h)}" rx="{num(radius)}"/>'
-    if box.kind == "parameter":
-        shape += f'<rect class="spine" x="{num(x)}" y="{num(y)}" width="4" height="{num(h)}"/>'
-    if box.saved and box.kind == "op":
-        shape += f'<circle class="saved" cx="{num(x + w - 5)}" cy="{num(y + 5)}" r="2.5"/>'
-    return shape
-
-
-def _text(placed: Placed, colour: str = "") -> str:
-    box, x, y = placed.box, placed.x, placed.y
-    title = escape(words.shorten(box.title, TEXT, WIDEST))
-    detail = escape(words.shorten(box.detail, SMALL, WIDEST))
-    if detail and placed.height < 30:
-        left, right = x - placed.width / 2 + 11, x + placed.width / 2 - 9
-        return _line(left, y + 4.5, title, "l") + _line(right, y + 4, detail, "s r")
-    if not detail and not box.note:
-        return _line(x, y + 4.5, title, "", colour)
-    lines = [(title, ""), (detail, "s"), (escape(words.shorten(box.note, SMALL, WIDEST)), "s")]
-    lines = [line for line in lines if line[0]]
-    start = y - 2 - 6.5 * (len(lines) - 2)
-    return "".join(
-        _line(x, start + 14 * k + (0.5 if k else 0), text, kind, colour) for k, (text, kind) in enumerate(lines)
-    )
-
-
-def _line(x: float, y: float, text: str, kind: str = "", colour: str = "") -> str:
-    mark = (f' class="{kind}"' if kind else "") + (f' style="fill:{colour}"' if colour else "")
-    return f'<text{mark} x="{num(x)}" y="{num(y)}">{text}</text>'
-
-
-def _axis(picture: Picture) -> str:
-    if not picture.bands:
-        return ""
-    first, last = picture.bands[0], picture.bands[-1]
-    y = picture.bottom + 12
-    x1, x2 = first.x - 8, last.x + last.width + 8
-    ticks = "".join(f"M{num(b.x + b.width / 2)} {num(y - 4)}v8" for b in picture.bands)
-    return (
-        f'<path class="axis" d="M{num(x1)} {num(y)}H{num(x2)}{ticks}"/>'
-        f'<text class="axis" x="{num(x2 + 6)}" y="{num(y + 4)}">time</text>\n'
-    )
+def _place(picture: Picture, number: int) -> str:
+    diagram = picture.diagram
+    box = diagram.boxes[number]
+    where = f" at {diagram.columns[box.column].title}" if box.column is not None else ""
+    path = f" in {words.clean(box.path)}" if box.path and box.kind != "module" else ""
+    return f"{box.title}{path}{where}"
