@@ -94,3 +94,8 @@ def check_assignable(source: np.dtype, target: np.dtype) -> None:
             f"result type {source} can't be cast to the desired output type {target}: write out of place, as in "
             f"x = x + 1.5, or convert the tensor first."
         )
+
+
+def plain_number(number: Any) -> Any:
+    """An int or float in place of an instance of a subclass of these, such as a member of an IntEnum."""
+    return int(number) if isinstance(number, int) else float(number)

@@ -30,6 +30,9 @@ class NumpyProtocols:
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method == "__call__":
             rule = REGISTRY.get(ufunc)
+            if len(inputs) > 1:
+                # a NumPy scalar is a number and must not widen a tensor: np.sqrt(2) * t is t * np.sqrt(2)
+                inputs = tuple([x.item() if isinstance(x, np.generic) else x for x in inputs])
             if type(rule) is Primitive and not kwargs:
                 return type(self).__apply_primitive__(rule, inputs, {})  # type: ignore[attr-defined]
         else:

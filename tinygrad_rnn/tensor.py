@@ -18,7 +18,16 @@ import numpy as np
 from . import graph, printing, writes
 from .backward import deposit, pull
 from .complaints import mismatch, raise_if_born_forward
-from .dtypes import check, check_assignable, float32, get_default_dtype, is_float, mixed, with_number
+from .dtypes import (
+    check,
+    check_assignable,
+    float32,
+    get_default_dtype,
+    is_float,
+    mixed,
+    plain_number,
+    with_number,
+)  # fmt: skip
 from .errors import DTypeError, GraphError, ShapeError, explain
 from .graph import Node
 from .ops import contract, index
@@ -42,11 +51,13 @@ def _binary(primitive: Primitive, reflected: bool = False, divides: bool = False
             if other.array.dtype is not self.array.dtype:
                 dtype = mixed(self.array.dtype, self.array.ndim, other.array.dtype, other.array.ndim)
                 self, other = cast(self, dtype), cast(other, dtype)
-        elif isinstance(other, _NUMBERS):
+        elif other.__class__ in _NUMBERS:
             if self.array.dtype.kind != "f":
                 self = cast(self, with_number(self.array.dtype, other))
-        elif isinstance(other, (np.ndarray, np.generic, list, tuple)):
+        elif isinstance(other, (np.ndarray, list, tuple)):
             return operate(self, make(as_array(other)))
+        elif isinstance(other, (np.generic, *_NUMBERS)):  # np.float64(2) is a number and no array: it must not widen
+            return operate(self, other.item() if isinstance(other, np.generic) else plain_number(other))
         else:
             return NotImplemented
         if divides and self.array.dtype.kind != "f":
@@ -264,6 +275,7 @@ class Tensor(NumpyProtocols, Readable):
     __matmul__, __rmatmul__ = _binary(contract.matmul), _binary(contract.matmul, reflected=True)
     __pow__, __rpow__ = _binary(_e.power), _binary(_e.power, reflected=True)
     __and__, __or__, __xor__ = _binary(_BY["bitwise_and"]), _binary(_BY["bitwise_or"]), _binary(_BY["bitwise_xor"])
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
     __lt__, __le__ = _binary(_BY["less"]), _binary(_BY["less_equal"])
     __gt__, __ge__ = _binary(_BY["greater"]), _binary(_BY["greater_equal"])
     __eq__, __ne__ = _binary(_BY["equal"]), _binary(_BY["not_equal"])  # type: ignore[assignment]
