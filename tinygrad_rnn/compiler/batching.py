@@ -8,6 +8,7 @@ compared in pairs.
 
 from __future__ import annotations
 
+import bisect
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -35,6 +36,12 @@ def batch(program: Program) -> Program:
     return _Agenda(program).run()
 
 
+WINDOW_BYTES = 1 << 17
+"""Bytes of the largest value of a loop over the steps of one window: several such values fit into a second-level cache."""
+
+Batch = tuple[int, int]
+
+
 class _Agenda:
     """The state of one scheduling: what is ready, what stands for each instruction so far, and which values lie side by side."""
 
@@ -45,8 +52,11 @@ class _Agenda:
         self.b = Builder()
         self.new: dict[Instruction, Instruction] = {}
         self.places: dict[Instruction, Address] = {}
-        self.ready: dict[int, list[Instruction]] = defaultdict(list)
-        self.left = list(self.kinds.size)
+        self.ready: dict[Batch, list[Instruction]] = defaultdict(list)
+        self.batch = self._windows()
+        self.left: dict[Batch, int] = defaultdict(int)
+        for batch in self.batch.values():
+            self.left[batch] += 1
         self.chains = Chains()  # of instructions of the program
         self.groups = Chains()  # of new ones: whole groups that lie side by side
         wishes = [ins for ins in program.instructions if ins.op == "stack" and ins.params["axis"] == 0]
@@ -76,26 +86,51 @@ class _Agenda:
                 begin.append(ins)
         # draws in the order in which they were recorded: eager draws the same numbers
         for ins in [i for i in begin if i.primitive and i.primitive.kind == "random"]:
-            self.left[self.kinds.of[ins]] -= 1
+            self.left[self.batch[ins]] -= 1
             self._done(ins, self.b.keep(ins))
         for ins in begin:
             if ins not in self.new:
                 self._arrived(ins)
         while self.ready:
-            kind = min(self.ready, key=self._priority)
-            group = sorted(self.ready.pop(kind), key=lambda ins: ins.key)
-            self.left[kind] -= len(group)
+            batch = min(self.ready, key=self._priority)
+            group = sorted(self.ready.pop(batch), key=lambda ins: ins.key)
+            self.left[batch] -= len(group)
             self._emit(group)
 
-    def _priority(self, kind: int) -> tuple[bool, bool, float]:
-        return kind not in self.loops, self.left[kind] > len(self.ready[kind]), self.kinds.level[kind]
+    def _priority(self, batch: Batch) -> tuple[bool, int, bool, float]:
+        kind, window = batch
+        return kind not in self.loops, window, self.left[batch] > len(self.ready[batch]), self.kinds.level[kind]
+
+    def _windows(self) -> dict[Instruction, Batch]:
+        """The batch of each instruction: its kind, and outside of loops also a window of time, in the order of the loop.
+
+        A window is as many steps as fit into the cache together. What a loop needs is computed one window ahead of it, and chains of
+        elementwise operations go through a window before they begin with the next.
+        """
+        of = self.kinds.of
+        windows: dict[Instruction, Batch] = {}
+        for backward in (False, True):
+            steps = [ins for ins, kind in of.items() if kind in self.loops and ins.backward == backward]
+            largest = max((ins.nbytes for ins in steps if ins.op not in ("stack", "concatenate")), default=0)
+            length = max(1, WINDOW_BYTES // largest) if largest else 1 << 60
+            sizes: dict[int, list[int]] = defaultdict(list)
+            for ins in steps:
+                sizes[of[ins]].append(ins.key)
+            ticks = sorted(max(sizes.values(), key=len, default=[]))
+            sign = -1 if backward else 1
+            for ins, kind in of.items():
+                if ins.backward == backward:
+                    t = ins.scope.t
+                    step = bisect.bisect_left(ticks, ins.key) if t is None else t
+                    windows[ins] = kind, 0 if kind in self.loops else sign * (step // length)
+        return windows
 
     def _arrived(self, ins: Instruction) -> None:
         """All operands of an instruction are known: views are done at once, the rest waits for its kind to be chosen."""
         waiting = [ins]
         for ins in waiting:  # grows while we walk it
             if ins.op not in VIEWS:
-                self.ready[self.kinds.of[ins]].append(ins)
+                self.ready[self.batch[ins]].append(ins)
                 continue
             self.new[ins] = self._view(ins)
             waiting.extend(self._released(ins))
@@ -119,27 +154,36 @@ class _Agenda:
     def _emit(self, group: list[Instruction]) -> None:
         """Do a group as one instruction if that is possible and pays; else in smaller groups, or one by one."""
         made = self._together(group) if len(group) > 1 else None
+        values = dict(zip(group, made, strict=True)) if made is not None else {}
         if made is None and len(group) > 2 and group[0].primitive and group[0].primitive.kind == "elementwise":
-            parts = self._alike(group)
-            if len(parts) > 1:
-                for part in parts:
-                    self._emit(part)
-                return
-        for i, ins in enumerate(group):
-            self._done(ins, self._single(ins) if made is None else made[i])
+            for split in self._splits(group):
+                tried = [(part, self._together(part)) for part in split if len(part) > 1]
+                for part, made in tried:
+                    if made is not None:
+                        values.update(zip(part, made, strict=True))
+                if all(made is not None for _, made in tried):
+                    break
+        for ins in group:
+            self._done(ins, values[ins] if ins in values else self._single(ins))
 
-    def _alike(self, group: list[Instruction]) -> list[list[Instruction]]:
-        """A group split into those that read the same parts of what they read: of all gates of all steps, one gate of all steps."""
-        keys: list[list[Any]] = [[] for _ in group]
-        for i in range(len(group[0].args)):
-            places = [address(self.new[m.args[i]], self.places) for m in group]
-            if len({p.root for p in places}) > 1 and len({p.offset for p in places}) < len(group):
-                for key, place in zip(keys, places, strict=True):
-                    key.append((place.offset, place.strides, place.root.shape))
-        split: dict[Any, list[Instruction]] = defaultdict(list)
-        for key, m in zip(keys, group, strict=True):
-            split[tuple(key)].append(m)
-        return list(split.values())
+    def _splits(self, group: list[Instruction]) -> list[list[list[Instruction]]]:
+        """Ways to split a group, fewest parts first: by the value that is read, or by which part of it is read."""
+        by_value: dict[Any, list[Instruction]] = defaultdict(list)
+        by_part: dict[Any, list[Instruction]] = defaultdict(list)
+        for m in group:
+            places = [address(self.new[a], self.places) for a in m.args]
+            by_value[tuple([p.root for p in places])].append(m)
+            by_part[tuple([(p.offset, p.strides, p.root.shape) for p in places])].append(m)
+        mixed: dict[Any, list[Instruction]] = defaultdict(list)  # one operand per part, the others by value
+        for m in group:
+            places = [address(self.new[a], self.places) for a in m.args]
+            many = [
+                len({id(address(self.new[o.args[i]], self.places).root) for o in group}) for i in range(len(places))
+            ]
+            few = [n <= 2 for n in many]
+            mixed[tuple([p.root if f else (p.offset, p.strides) for p, f in zip(places, few, strict=True)])].append(m)
+        ways = [list(way.values()) for way in (by_value, by_part, mixed)]
+        return sorted([way for way in ways if 1 < len(way) < len(group)], key=len)
 
     def _single(self, ins: Instruction) -> Instruction:
         args = tuple([self.new[a] for a in ins.args])
@@ -151,7 +195,7 @@ class _Agenda:
         """The values of a group computed at once, in its order; it may be reordered on the way."""
         one = group[0]
         assert one.primitive is not None
-        if one.op == "stack" and one.params["axis"] == 0:
+        if one.op in ("stack", "concatenate") and (one.op == "stack" or self.kinds.of[one] in self.loops):
             return None  # a wish to lie side by side: planning sees to it
         if one.primitive.kind == "elementwise":
             return self._elementwise(group)
@@ -194,7 +238,10 @@ class _Agenda:
         """Elementwise operations at once, if all operands lie side by side or in a grid, or can be made to without copying."""
         found = self._arranged(group)
         if found is None:
-            places = [address(self.new[group[0].args[0]], self.places), address(self.new[group[-1].args[0]], self.places)]
+            places = [
+                address(self.new[group[0].args[0]], self.places),
+                address(self.new[group[-1].args[0]], self.places),
+            ]
             if places[0].root is places[1].root:  # perhaps they lie in another order than that of time
                 offset = {m: address(self.new[m.args[0]], self.places).offset for m in group}
                 found = self._arranged(sorted(group, key=offset.__getitem__))
@@ -258,6 +305,8 @@ class _Agenda:
         places = [address(p, self.places) for p in parts]
         if side_by_side(places) is not None:
             return True
+        if self.kinds.of[group[0]] in self.loops:
+            return False  # a few calls at every step matter less than freedom to compute each value where it is wanted
         first = places[0]
         if any(p[1:] != first[1:] or p.root.shape != first.root.shape for p in places):
             return False
@@ -284,7 +333,10 @@ class _Agenda:
             around = address(whole, self.places)
             if around.strides == contiguous(around.shape):
                 view = Address(
-                    around.root, around.offset + first.offset, (len(parts), *first.shape), (first.root.size, *first.strides)
+                    around.root,
+                    around.offset + first.offset,
+                    (len(parts), *first.shape),
+                    (first.root.size, *first.strides),
                 )
                 return emit_view(self.b, view, like)
         cells = []

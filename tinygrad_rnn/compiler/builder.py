@@ -116,9 +116,7 @@ class Builder:
         """A part of x; `index` in full: one non-negative int or plain slice for each axis."""
         if all(isinstance(i, slice) and i == slice(0, n, 1) for i, n in zip(index, x.shape, strict=True)):
             return x
-        shape = tuple(
-            len(range(i.start, i.stop, i.step)) for i in index if isinstance(i, slice)
-        )
+        shape = tuple(len(range(i.start, i.stop, i.step)) for i in index if isinstance(i, slice))
         return self.emit(getitem, (x,), {"index": index}, shape, x.dtype, like)
 
     def part(self, x: Instruction, axis: int, start: int, stop: int, like: Instruction) -> Instruction:

@@ -67,7 +67,13 @@ def _reshape(b: Builder, ins: Instruction, args: Args) -> Instruction:
 
 def _transpose(b: Builder, ins: Instruction, args: Args) -> Instruction:
     x = args[0]
-    if x.op == "matmul" and x.ndim == 2 and x.args[0].ndim == 2 and x.args[1].ndim == 2 and ins.params["axes"] == (1, 0):
+    if (
+        x.op == "matmul"
+        and x.ndim == 2
+        and x.args[0].ndim == 2
+        and x.args[1].ndim == 2
+        and ins.params["axes"] == (1, 0)
+    ):
         left, right = x.args
         return b.matmul(b.transpose(right, (1, 0), ins), b.transpose(left, (1, 0), ins), ins)
     return b.transpose(args[0], ins.params["axes"], ins)

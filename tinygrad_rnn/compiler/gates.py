@@ -163,7 +163,14 @@ class _Scaling:
                 ins.primitive, (self.new[ins.args[0]], self._times(self.new[ins.args[1]], wish, ins)), {}, ins.shape,
                 ins.dtype, ins,
             )  # fmt: skip
-        return b.emit(ins.primitive, (self.scaled.get(ins.args[0], self._sliced(ins, wish)),), ins.params, ins.shape, ins.dtype, ins)
+        return b.emit(
+            ins.primitive,
+            (self.scaled.get(ins.args[0], self._sliced(ins, wish)),),
+            ins.params,
+            ins.shape,
+            ins.dtype,
+            ins,
+        )
 
     def _sliced(self, ins: Instruction, wish: Demand) -> Instruction:
         """The base of a view, scaled as far as this view shows it; used where the base itself was not agreed on."""
@@ -303,5 +310,3 @@ class _Cutting:
         if ins.op == "reshape":
             return self.b.reshape(base, shape, ins)
         return self.b.getitem(base, (*ins.params["index"][:-1], slice(0, stop - start, 1)), ins)
-
-

@@ -139,7 +139,9 @@ def _clip(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, 
     return calls or [(np.copyto, (out, x))]
 
 
-def _join(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Sequence[bool], scratch: Scratch) -> list[Call]:
+def _join(
+    ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Sequence[bool], scratch: Scratch
+) -> list[Call]:
     axis, start = ins.params["axis"], 0
     lead = (slice(None),) * axis
     calls: list[Call] = []
@@ -194,7 +196,9 @@ class _InRange:
             wrong = index[(index < self.low) | (index >= self.high)]
             wrong = wrong[wrong != self.ignore] if self.ignore is not None else wrong
             if wrong.size:
-                raise IndexError(f"{self.what} {wrong.flat[0]} is out of bounds: expected {self.low} to {self.high - 1}.")
+                raise IndexError(
+                    f"{self.what} {wrong.flat[0]} is out of bounds: expected {self.low} to {self.high - 1}."
+                )
 
 
 def _flat_index(target: np.ndarray, classes: int, scratch: Scratch) -> tuple[np.ndarray, Call]:
@@ -226,7 +230,9 @@ def _cross_entropy(
     return calls
 
 
-def _one_hot(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call] | None:
+def _one_hot(
+    ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch
+) -> list[Call] | None:
     if not out.flags.c_contiguous:
         return None
     target, classes = args[0], ins.params["classes"]
@@ -264,7 +270,9 @@ def _put(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, s
     return [(out.fill, (0,)), (functools.partial(take.scatter, **{"pattern": ins.params["pattern"]}), (out, *args))]
 
 
-def _scatter_along(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+def _scatter_along(
+    ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch
+) -> list[Call]:
     assert gather.scatter is not None
     return [(out.fill, (0,)), (functools.partial(gather.scatter, axis=ins.params["axis"]), (out, *args))]
 

@@ -19,13 +19,13 @@ from .program import CONSTANT, PARAMETER, VIEWS, Instruction, Program
 class Kinds:
     """of: instruction -> number of its kind (views and leaves have none). depth: instruction -> chain length. level: kind -> average.
 
-    invariant: the values that depend on parameters and constants only, each with the parameter or computation that it is a view of:
-    slices of one weight count as the same. steady: the kinds all of whose members are invariant.
+    invariant: the values that depend on parameters and constants only, each with a name of what it is computed from: slices of one
+    weight count as the same, and so does what is done alike to them. steady: the kinds all of whose members are invariant.
     """
 
     def __init__(self, program: Program) -> None:
         self.depth: dict[Instruction, int] = {}
-        self.invariant: dict[Instruction, Instruction] = {}
+        self.invariant: dict[Instruction, Any] = {}
         self._paths: dict[Scope, str] = {}
         coarse: dict[Any, list[Instruction]] = defaultdict(list)
         rough: dict[Instruction, Any] = {}
@@ -37,7 +37,8 @@ class Kinds:
                 continue
             view = ins.primitive.name in VIEWS
             if ins.args and all([a in self.invariant for a in ins.args]):
-                self.invariant[ins] = self.invariant[ins.args[0]] if view else ins
+                roots = tuple([self.invariant[a] for a in ins.args])
+                self.invariant[ins] = roots[0] if view else (ins.primitive, ins.identity(), roots)
             if not view:
                 operands = tuple([a if a.role == CONSTANT else (a.shape, a.dtype) for a in ins.args])
                 name = (ins.primitive, ins.identity(), operands, self.path(ins.scope), ins.backward)

@@ -71,16 +71,34 @@ class Layout:
         chains = Chains()
         granted = []
         for wish in sorted(wishes, key=lambda ins: -ins.nbytes):
-            roots = [self._whole(a) for a in wish.args]
-            if all(r is not None and r.op != "stack" for r in roots) and chains.link(roots):  # type: ignore[arg-type]
+            roots = self._roots(wish)
+            if roots is not None and (len(roots) == 1 or chains.link(roots)):
                 granted.append((wish, roots))
         for run in chains.runs():
-            for position, root in enumerate(run):
-                self.cells[root] = len(self.chains), position
+            start = 0
+            for root in run:
+                self.cells[root] = len(self.chains), start
+                start += root.size
             self.chains.append(run)
         for wish, roots in granted:
             if roots[0] in self.cells:
                 self.windows[wish] = self.cells[roots[0]]
+
+    def _roots(self, wish: Instruction) -> list[Instruction] | None:
+        """The whole values that the operands of a stack amount to: themselves, or all items of a batched value in order."""
+        roots: list[Instruction] = []
+        i = 0
+        while i < len(wish.args):
+            n = 1
+            root = self._whole(wish.args[i])
+            if root is None:
+                n = self._run_of_items(wish, i)
+                root = self.places[wish.args[i]].root if n > 1 else None
+            if root is None or (root.op == "stack" and root.params["axis"] == 0) or root.dtype != wish.dtype:
+                return None
+            roots.append(root)
+            i += n
+        return roots
 
     def _nest(self) -> None:
         """Write operands of joins straight into the joined value; the outermost first, so that homes nest."""
@@ -93,7 +111,8 @@ class Layout:
             while i < len(ins.args):
                 part = ins.args[i]
                 run = self._run_of_items(ins, i) if ins.op == "stack" else 1
-                if run > 1:
+                root = self.places[part].root
+                if run > 1 and root not in self._shaped and root.backward == ins.backward:
                     self.homes[self.places[part].root] = Home(ins, (*lead, slice(i, i + run)), axis)
                 elif ins.op == "stack":
                     self._house(ins, part, (*lead, i), axis)
@@ -120,7 +139,7 @@ class Layout:
         if root.primitive is None or root in self.homes or root in self.cells or root in self.windows or root is ins:
             return 1
         n = root.shape[0] if root.ndim else 0
-        if n < 2 or i + n > len(ins.args) or root in self._shaped or root.backward != ins.backward or root.op in _JOINS:
+        if n < 2 or i + n > len(ins.args) or root.op in _JOINS:
             return 1
         size = root.size // n
         for k, part in enumerate(ins.args[i : i + n]):

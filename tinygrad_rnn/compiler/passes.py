@@ -10,7 +10,7 @@ from .builder import remove_dead_code, share_common_subexpressions
 from .cleaning import clean
 from .gates import cut_products, sigmoids_as_tanh
 from .program import VIEWS, Program, check
-from .sums import collect_sums, order_terms
+from .sums import collect_sums, factor, order_terms
 from .weights import straighten_weights
 
 Pass = Callable[[Program], Program]
@@ -20,9 +20,11 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("common subexpressions", share_common_subexpressions),
     ("clean-up", clean),
     ("sum of products", collect_sums),
+    ("common factors", factor),
     ("order of terms", order_terms),
     ("sigmoid as tanh", sigmoids_as_tanh),
     ("cut products", cut_products),
+    ("order of terms in slices", order_terms),
     ("batching", batch),
     ("straight weights", straighten_weights),
 )

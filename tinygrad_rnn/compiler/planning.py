@@ -170,8 +170,7 @@ class Plan:
         layout = self.layout
         cell = layout.cells.get(ins) or layout.windows.get(ins)
         if cell is not None:
-            size = layout.chains[cell[0]][0].size
-            start = cell[1] * size
+            start = cell[1]
             return storage.array[start : start + ins.size].reshape(ins.shape)
         if ins in layout.homes:
             owner, index, axis = layout.homes[ins]

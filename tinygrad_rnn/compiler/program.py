@@ -192,7 +192,9 @@ def check(program: Program) -> Program:
     for result in program.results():
         assert result in seen, f"the result {result} is not computed"
     for leaf, gradient in zip(program.wanted, program.gradients, strict=True):
-        assert gradient is None or (gradient.shape, gradient.dtype) == (leaf.shape, leaf.dtype), f"{gradient} for {leaf}"
+        assert gradient is None or (gradient.shape, gradient.dtype) == (leaf.shape, leaf.dtype), (
+            f"{gradient} for {leaf}"
+        )
     return program
 
 

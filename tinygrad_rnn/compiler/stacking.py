@@ -16,9 +16,7 @@ Stacked = Sequence[bool]
 Batcher = Callable[[Builder, Instruction, list[Instruction], Stacked, int], Instruction | None]
 
 
-def batched(
-    b: Builder, one: Instruction, args: list[Instruction], stacked: Stacked, n: int
-) -> Instruction | None:
+def batched(b: Builder, one: Instruction, args: list[Instruction], stacked: Stacked, n: int) -> Instruction | None:
     """`one`, a member of the group, done n times at once: (n, *shape), or None if its primitive cannot.
 
     args: operands, those marked in `stacked` with a leading axis n.
@@ -43,9 +41,7 @@ def _emit(b: Builder, one: Instruction, args: Sequence[Instruction], n: int, **p
 
 def _full(b: Builder, args: list[Instruction], stacked: Stacked, n: int, like: Instruction) -> list[Instruction]:
     """All operands stacked, shared ones repeated without copying."""
-    return [
-        x if s else b.broadcast_to(x, (n, *x.shape), like) for x, s in zip(args, stacked, strict=True)
-    ]
+    return [x if s else b.broadcast_to(x, (n, *x.shape), like) for x, s in zip(args, stacked, strict=True)]
 
 
 def _matmul(b: Builder, one: Instruction, args: list[Instruction], stacked: Stacked, n: int) -> Instruction | None:

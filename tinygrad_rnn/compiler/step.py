@@ -1,2 +1,5 @@
 """Compile a whole training step."""
-def compile_step(*a, **k): raise NotImplementedError
+
+
+def compile_step(*a, **k):
+    raise NotImplementedError

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..ops.elementwise import add, multiply
+from ..ops.elementwise import add, multiply, subtract
 from ..ops.index import Slot, put
 from ..ops.shape import concatenate
-from .builder import Builder, uses
+from .builder import Builder, rewrite, uses
 from .kinds import Kinds, base
 from .program import VIEWS, Instruction, Program
 
@@ -29,6 +29,31 @@ def collect_sums(program: Program) -> Program:
 def order_terms(program: Program) -> Program:
     """Reorder sums and products of three terms or more: what is known early first."""
     return _on_trees(_on_trees(program, "add", _ordered), "multiply", _ordered)
+
+
+def factor(program: Program) -> Program:
+    """x a + x b is x (a + b), with one product less and a sum that may not have to wait for x; likewise differences."""
+    counts = uses(program)
+
+    def rule(b: Builder, ins: Instruction, args: tuple[Instruction, ...]) -> Instruction:
+        if ins.op in ("add", "subtract") and ins.dtype.kind == "f":
+            left, right = args
+            if right.op == "negative" and right.shape == ins.shape and ins.op == "add":
+                ins = Instruction(subtract, ins.args, {}, ins.shape, ins.dtype, ins.scope, ins.backward, ins.key)
+                right = right.args[0]
+                args = (left, right)
+            alone = all(counts[a] == 1 or a.op == "negative" for a in ins.args)
+            if left.op == right.op == "multiply" and alone and left.shape == right.shape == ins.shape:
+                for x in left.args:
+                    if x in right.args and x.shape == ins.shape:
+                        a = left.args[1] if x is left.args[0] else left.args[0]
+                        c = right.args[1] if x is right.args[0] else right.args[0]
+                        if a.dtype == c.dtype == ins.dtype and a.shape == c.shape == ins.shape:
+                            inner = b.emit(ins.primitive, (a, c), {}, ins.shape, ins.dtype, ins)
+                            return b.multiply(x, inner, ins)
+        return b.again(ins, args)
+
+    return rewrite(program, rule)
 
 
 def _on_trees(program: Program, op: str, rule: Any) -> Program:

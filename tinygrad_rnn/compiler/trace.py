@@ -73,7 +73,9 @@ def record(function: Callable[..., Any], template: Any, leaves: Sequence[Any]) -
             if o.node is None:
                 o.node = graph.leaf(o.array)
         if any(tensor is stand_in for tensor, _ in effects for stand_in in stand_ins):
-            raise refuse("the function writes into one of its arguments in place.", "Write into a clone() and return it.")
+            raise refuse(
+                "the function writes into one of its arguments in place.", "Write into a clone() and return it."
+            )
         count = len(outputs)
         outputs += [make(tensor.array, node) for tensor, node in effects]
         known = set(nodes)

@@ -1,6 +1,6 @@
 """Weights as products want them: a transposed or sliced parameter that many products read is copied into C order, once per call.
 
-BLAS reads a transposed right operand up to twice as slowly, and a loop of T steps reads it T times.
+BLAS reads a transposed right operand up to twice as slowly, a spread one by a third, and a loop of T steps reads it T times.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..primitive import Primitive
-from .address import Address, address
+from .address import Address, address, contiguous
 from .builder import rewrite
 from .kinds import Kinds
 from .program import Instruction, Program
@@ -34,7 +34,7 @@ def straighten_weights(program: Program) -> Program:
     for ins in program.instructions:
         if ins.op == "matmul" and ins.args[1] in invariant:
             readers[ins.args[1]] = readers.get(ins.args[1], 0) + 1
-    crooked = {w for w, n in readers.items() if n >= READERS and w.size and address(w, places).strides[-1] != 1}
+    crooked = {w for w, n in readers.items() if n >= READERS and address(w, places).strides != contiguous(w.shape)}
     if not crooked:
         return program
 
