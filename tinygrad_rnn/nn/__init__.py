@@ -1,9 +1,9 @@
 """Networks in PyTorch's words: `import tinygrad_rnn.nn as nn`.
 
-init, module < functional < layers < recurrent < losses < utils.
+init, module < functional < layers < recurrent < losses < modules < utils.
 """
 
-from . import functional, init, utils
+from . import functional, init, modules, utils
 from .layers import (
     ELU,
     GELU,
@@ -36,6 +36,7 @@ from .layers import (
     Softplus,
     Softsign,
     Tanh,
+    Transformer,
     Unflatten,
 )
 from .losses import (

@@ -24,3 +24,4 @@ from .dropout import Dropout, Dropout1d, Dropout2d
 from .embedding import Embedding
 from .linear import Bilinear, Flatten, Identity, Linear, Unflatten
 from .normalization import BatchNorm1d, LayerNorm
+from .transformer import Transformer

@@ -74,6 +74,10 @@ class Linear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
+class NonDynamicallyQuantizableLinear(Linear):
+    """A `Linear` under a name that PyTorch's files may mention."""
+
+
 class Bilinear(Module):
     """y_k = x1^T W_k x2 + b_k. Parameters: weight (H, D1, D2) and bias (H,), from -1/sqrt(D1) to 1/sqrt(D1)."""
 

@@ -13,7 +13,7 @@ from .. import init
 from ..layers.linear import new
 from ..module import Module
 from .checks import check_cell
-from .steps import Prepare, Step, gru_step, lstm_step, prepare, prepare_gru, relu_step, tanh_step
+from .steps import STEPS, Prepare, Step, gru_step, lstm_step, prepare, prepare_gru
 
 
 class RNNCellBase(Module):
@@ -88,17 +88,18 @@ class RNNCell(RNNCellBase):
     Parameters: weight_ih (H, D), weight_hh (H, H), bias_ih (H,), bias_hh (H,). Call: see `forward`.
     """
 
-    step = staticmethod(tanh_step)
-
     def __init__(
         self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh", **more: Any
     ) -> None:
         super().__init__(input_size, hidden_size, bias, **more)
-        steps = {"tanh": tanh_step, "relu": relu_step}
-        if nonlinearity not in steps:
+        if nonlinearity not in STEPS:
             raise ValueError(f"Unknown nonlinearity: {nonlinearity}; expected 'tanh' or 'relu'.")
         self.nonlinearity = nonlinearity
-        self.step = steps[nonlinearity]
+
+    @property
+    def step(self) -> Step:
+        """The step function of the nonlinearity."""
+        return STEPS[self.nonlinearity]
 
 
 class LSTMCell(RNNCellBase):

@@ -24,7 +24,7 @@ from ..layers.linear import new
 from ..module import Module, Parameter
 from .checks import check_input, check_state
 from .packed import PackedSequence, pack_padded_sequence, pad_packed_sequence
-from .steps import Prepare, State, Step, gru_step, lstm_step, prepare, prepare_gru, relu_step, tanh_step
+from .steps import STEPS, Prepare, State, Step, gru_step, lstm_step, prepare, prepare_gru
 from .unroll import Slices, unroll
 
 
@@ -240,8 +240,6 @@ class RNN(RNNBase):
     with the suffix _reverse. Call: see `forward`.
     """
 
-    step = staticmethod(tanh_step)
-
     def __init__(
         self,
         input_size: int,
@@ -254,14 +252,17 @@ class RNN(RNNBase):
         bidirectional: bool = False,
         **more: Any,
     ) -> None:
-        steps = {"tanh": tanh_step, "relu": relu_step}
-        if nonlinearity not in steps:
+        if nonlinearity not in STEPS:
             raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
         _refuse_projection(more)
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, **more)
         self.nonlinearity = nonlinearity
         self.mode = "RNN_" + nonlinearity.upper()
-        self.step = steps[nonlinearity]
+
+    @property
+    def step(self) -> Step:
+        """The step function of the nonlinearity."""
+        return STEPS[self.nonlinearity]
 
 
 class LSTM(RNNBase):

@@ -90,6 +90,10 @@ def relu_step(x: Tensor, state: State, w: Weights) -> State:
     return (apply(relu, (_preactivation(x, state[0], w),)),)
 
 
+STEPS: dict[str, Step] = {"tanh": tanh_step, "relu": relu_step}
+"""The steps of the plain RNN by the name of the nonlinearity."""
+
+
 def lstm_step(x: Tensor, state: State, w: Weights) -> State:
     """x (B, D), state (h (B, P or H), c (B, H)) -> (h', c')."""
     h, c = state
