@@ -15,7 +15,9 @@ from tinygrad_rnn.compare import diagnose
 
 
 class Tally(NamedTuple):
-    """named: diagnoses that are exactly the mistakes made; told: those, or the mistakes given as having the same numbers."""
+    """named: diagnoses that are exactly the mistakes made; told: those, or the mistakes given as having the same
+    numbers.
+    """
 
     named: int
     told: int
@@ -25,7 +27,7 @@ class Tally(NamedTuple):
 
 def examine(made, switches, rng):
     """Diagnose one patient; returns the diagnosis and the mistakes that were made, by the doctor's names."""
-    loss_fn = models.loss_function(made, scoped=bool(rng.integers(2)))
+    loss_fn = models.loss_function(made, style=str(rng.choice(["scoped", "bare", "layers"])))
     return diagnose(loss_fn, made.params, wrong.gradients(made, switches))
 
 
@@ -106,7 +108,7 @@ def main(count=30, right=500):
         for name in exam.mistakes_of(cell):
             by_name[name].append((cell, singles(cell, name, count)))
     print(
-        f"single mistakes, {count} random models per cell and mistake: named first (or among those with the same numbers)"
+        f"single mistakes, {count} random models per cell and mistake: named first (or told as having the same numbers)"
     )
     named = told = of = 0
     for name, results in by_name.items():
@@ -119,7 +121,7 @@ def main(count=30, right=500):
         )
     print(f"  all: {named}/{of} = {named / of:.1%} named first, {told / of:.1%} told")
     for how_many, word in ((2, "pairs"), (3, "triples")):
-        results = [several(cell, how_many, 4 * count, seed=1) for cell in wrong.GATES]
+        results = [several(cell, how_many, 4 * count // how_many, seed=1) for cell in wrong.GATES]
         named, told, of = (sum(column) for column in zip(*(r[:3] for r in results), strict=True))
         print(f"{word}: {named}/{of} = {named / of:.1%} named exactly, {told / of:.1%} told")
         for failure in [text for r in results for text in r.failures][:12]:

@@ -1,19 +1,41 @@
-"""The models of `wrong.py` as recorded graphs, with plain operators: the loss functions that the doctor reads."""
+"""The models of `wrong.py` as recorded graphs, of plain operators or of layers: the losses that the doctor reads."""
 
 import contextlib
 
 import numpy as np
 
-import tinygrad_rnn.vocabulary  # noqa: F401  (fills in the methods of Tensor)
+import tinygrad_rnn as tg
+from tinygrad_rnn.models import GRUModel, LSTMModel, TanhModel
+from tinygrad_rnn.nn import functional as F
+from tinygrad_rnn.nn.utils.stateless import functional_call
 from tinygrad_rnn.ops.loss import cross_entropy
 from tinygrad_rnn.ops.special import sigmoid
 from tinygrad_rnn.state import scope
 from tinygrad_rnn.tensor import Tensor
 
 
-def loss_function(problem, scoped=True):
-    """`loss_fn(params)` of a problem; scoped: whether its steps carry time scopes."""
+def loss_function(problem, style="scoped"):
+    """`loss_fn(params)` of a problem; style: operators in time scopes ("scoped") or not ("bare"), or "layers"."""
+    return in_layers(problem) if style == "layers" else in_operators(problem, style == "scoped")
 
+
+def in_layers(problem):
+    twin = TWINS[problem.cell].from_manual(problem.params)
+    if problem.every_step:
+        return twin.loss_fn(problem.x, problem.targets)
+
+    def loss_fn(p):
+        def last(x, targets):
+            y = functional_call(twin, {twin.pairs[name][0]: value for name, value in p.items()}, x)[-1]
+            target = tg.tensor(targets)
+            return F.cross_entropy(y, target) if problem.classes else F.mse_loss(y, target)
+
+        return last(problem.x, problem.targets)
+
+    return loss_fn
+
+
+def in_operators(problem, scoped):
     def loss_fn(p):
         x, H = problem.x, problem.hidden
         h = c = Tensor(np.zeros((x.shape[1], H), x.dtype))
@@ -55,3 +77,4 @@ def gru(from_x, from_h, h, c, H):
 
 
 CELLS = {"rnn": rnn, "lstm": lstm, "gru": gru}
+TWINS = {"rnn": TanhModel, "lstm": LSTMModel, "gru": GRUModel}

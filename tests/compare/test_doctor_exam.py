@@ -1,4 +1,6 @@
-"""The doctor examined on mistakes that it did not make itself: see `wrong.py` for the patients and `bars.py` for the figures."""
+"""The doctor examined on mistakes that it did not make itself: see `wrong.py` for the patients and `bars.py` for the
+figures.
+"""
 
 import pytest
 

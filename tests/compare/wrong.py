@@ -1,8 +1,8 @@
 """Backward passes by hand, for RNN, LSTM and GRU, with a switch for every mistake: what the doctor is examined on.
 
-Plain NumPy, written step by step as a student would, and independent of the doctor: no graph, no edits, nothing of its code. A
-mistake is a key of `mistakes`; its value says where (a gate, a parameter), or how much. Shapes and names are those of
-`tinygrad_rnn.manual.rnn` and `.gated`: inputs (T, B, D), weights (gates * H, D) and (gates * H, H).
+Plain NumPy, written step by step as a student would, and independent of the doctor: no graph, no edits, nothing of its
+code. A mistake is a key of `mistakes`; its value says where (a gate, a parameter), or how much. Shapes and names are
+those of `tinygrad_rnn.manual.rnn` and `.gated`: inputs (T, B, D), weights (gates * H, D) and (gates * H, H).
 """
 
 import dataclasses
@@ -17,7 +17,9 @@ TANH = {"h", "g", "n", "c"}
 
 @dataclasses.dataclass
 class Problem:
-    """One random small model with data. targets: (B,) or (T, B) classes, or floats with a last axis C; loss: mean over all of them."""
+    """One random small model with data. targets: (B,) or (T, B) classes, or floats with a last axis C; loss: mean over
+    all of them.
+    """
 
     cell: str
     params: dict[str, np.ndarray]
@@ -91,7 +93,9 @@ def forward(problem):
 
 
 def step_back(problem, s, kept, dh, dc, mistakes):
-    """One step back. kept: the activations' stored outputs, usually s itself. Returns errors at both sides' products, dh, dc."""
+    """One step back. kept: the activations' stored outputs, usually s itself. Returns errors at both sides' products,
+    dh, dc.
+    """
     H, W = problem.hidden, problem.params["weight_hh"]
     if problem.cell == "rnn":
         da = [dh * slope("h", kept["h"], kept["a_h"], mistakes)]

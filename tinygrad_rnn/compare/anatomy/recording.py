@@ -48,8 +48,7 @@ class Recording:
         named = set(leaves.values())
         self.views: set[Node] = set()
         for node in self.order:
-            parents = node.parents
-            if node in named or (node.op in _VIEWS and parents and all(p in self.views for p in parents)):
+            if node in named or (node.op in _VIEWS and self._is_view(node)):
                 self.views.add(node)
         self.owners: dict[Node, frozenset[Node]] = {}
         for node in self.order:
@@ -67,6 +66,13 @@ class Recording:
             name: np.zeros(node.shape, node.dtype) if node.grad is None else node.grad.array
             for name, node in leaves.items()
         }
+
+    def _is_view(self, node: Node) -> bool:
+        """Whether a node is made of views, and perhaps of constants that stretch none of them."""
+        own = [parent for parent in node.parents if parent in self.views]
+        rest = [parent for parent in node.parents if parent not in self.views]
+        still = all(parent.primitive is None and not parent.needs_grad for parent in rest)
+        return bool(own) and still and (not rest or all(parent.shape == node.shape for parent in own))
 
     @functools.cached_property
     def values(self) -> dict[Node, Any]:
@@ -88,7 +94,7 @@ class Recording:
 
 
 def _union(owners: dict[Node, frozenset[Node]], node: Node) -> frozenset[Node]:
-    return frozenset().union(*(owners[parent] for parent in node.parents))
+    return frozenset().union(*(owners.get(parent, frozenset()) for parent in node.parents))
 
 
 def _wide(node: Node) -> dict[str, Any]:

@@ -9,6 +9,7 @@ spine is *outside*, such as the head and the loss.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable
 from typing import NamedTuple
 
@@ -163,17 +164,18 @@ class Structure:
         return loop.roles[self.role[node]].get(n + offset)
 
     def gates(self, loop: Loop) -> list[Gate]:
-        """The nodes of the spine that are cut into equal blocks along one axis."""
+        """The nodes of the spine, no activations, that are cut along one axis; a block is the smallest cut."""
         found = []
         for node in self.nodes:
-            if node not in loop.spine:
+            if node not in loop.spine or (len(node.parents) == 1 and node.primitive is not None):
                 continue
             parts = {block_of(child) for child, _ in self.children[node] if child.op == "getitem"} - {None}
             for axis in {part[0] for part in parts if part is not None}:
-                cuts = {part[1:] for part in parts if part is not None and part[0] == axis}
-                size, rest = divmod(node.shape[axis], len(cuts))
-                if len(cuts) >= 2 and not rest and cuts == {(k * size, (k + 1) * size) for k in range(len(cuts))}:
-                    found.append(Gate(node, axis, len(cuts), size))
+                cuts = sorted({part[1:] for part in parts if part is not None and part[0] == axis})
+                size = math.gcd(*(stop - start for start, stop in cuts))
+                ends = [0, *(stop for _, stop in cuts)]
+                if len(cuts) >= 2 and ends[-1] == node.shape[axis] and [start for start, _ in cuts] == ends[:-1]:
+                    found.append(Gate(node, axis, node.shape[axis] // size, size))
         return found
 
 

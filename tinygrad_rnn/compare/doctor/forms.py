@@ -195,7 +195,7 @@ class Forms:
             return
         group = self.groups[0]
         rows = int(group.examples.max(initial=-1)) + 1
-        if rows > 1 and m.size == rows * self.leaf.size and group.root is self.leaf:
+        if rows > 1 and m.size == rows * self.leaf.size and group.root.size == self.leaf.size:
             yield Form("bias not summed over the batch", "", 1), list(range(rows))
 
     def explain(
@@ -294,9 +294,11 @@ class Forms:
             if not agrees[j] and not cut.all():
                 with np.errstate(divide="ignore", invalid="ignore"):
                     c = float(np.median(t[~cut] / flat[j][~cut]))
+            elif cut.all() and (np.sign(flat[j]) == np.sign(t)).all():  # nothing but the threshold is left to compare
+                c = max(1.0, 2 * top / float(np.abs(flat[j]).min()))
             error = np.abs(np.clip(c * flat[j], -top, top) - t).max() if np.isfinite(c) else np.inf
             if error <= self.rtol * top and np.abs(c * flat[j]).max() > top * (1 + self.rtol):
-                form = self.scales.form(c, self.rtol) if c != 1.0 else None
+                form = self.scales.form(c, self.rtol) if c != 1.0 and not cut.all() else None
                 clip = Form("clipped by value", float(f"{top:.5g}"), 2)
                 found[where[j]].append((*forms, *([form] if form else []), clip))
                 fits.append(float(error / top))

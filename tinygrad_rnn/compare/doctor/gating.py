@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from ..anatomy.pull import product, pull, sum_to
 from ..anatomy.structure import Gate, Loop, Structure, block_of
 from .flow import by_role, lost
 from .names import Names
-from .sweep import Edit, Hypothesis
+from .sweep import Edit, Hypothesis, Patch
 
 __all__ = ["activations", "orders", "products", "reset_side"]
 
@@ -37,7 +37,10 @@ def activations(structure: Structure, names: Names) -> Iterator[Hypothesis]:
     ]
     groups = _activation_groups(structure, found)
     for group in groups:
-        yield from _of_activation(structure, names, group, names.gate(group[-1]), common=True)
+        slices = _slices(structure, group)
+        for part in slices:
+            yield from _of_activation(structure, names, group, names.gate(part[-1]), common=True, part=part)
+        yield from _of_activation(structure, names, group, names.gate(group[-1]), common=not slices)
     for op in dict.fromkeys(node.op for node in found):
         same = [node for group in groups if group[0].op == op for node in group]
         if sum(group[0].op == op for group in groups) > 1:
@@ -47,17 +50,24 @@ def activations(structure: Structure, names: Names) -> Iterator[Hypothesis]:
 
 
 def _of_activation(
-    structure: Structure, names: Names, nodes: list[Node], what: str, common: bool
+    structure: Structure, names: Names, nodes: list[Node], what: str, common: bool, part: Sequence[Node] = ()
 ) -> Iterator[Hypothesis]:
     ops = sorted({node.op for node in nodes})
     op = ops[0] if len(ops) == 1 else "act"
     slope = {"tanh": "(1 - {0}^2)", "sigmoid": "{0} (1 - {0})"}.get(op, "act'({0})")
-    symbol = names.symbol(nodes[-1], nodes[-1]) if op != "act" and not what.startswith("every") else "y_t"
+    symbol = (
+        names.symbol(part[-1] if part else nodes[-1], nodes[-1])
+        if op != "act" and not what.startswith("every")
+        else "y_t"
+    )
     right = f"da_t = dy_t * {slope.format(symbol)}"
     where = f"{what}, {names.place(nodes[0])}"
 
+    block = block_of(part[-1]) if part else None
+
     def made(kind: str, says: str, wrong: str, edits: dict[Any, Edit], rank: int, often: bool = common) -> Hypothesis:
-        return Hypothesis(kind, where, says, wrong, right, edges=edits, rank=rank, common=often)
+        edges = {place: edit if block is None else Patch(edit, *block) for place, edit in edits.items()}
+        return Hypothesis(kind, where, says, wrong, right, edges=edges, rank=rank, common=often)
 
     values = structure.recording.values
     yield made(
@@ -102,6 +112,17 @@ def _of_activation(
             f"da_t = dy_t * {slope.format(f'y_{{t{offset:+d}}}')}",
             {k: e for k, e in edits.items() if e is not None}, 3, often=False,
         )  # fmt: skip
+
+
+def _slices(structure: Structure, nodes: list[Node]) -> list[list[Node]]:
+    """The slices that are read of an activation computed for several gates at once, by block."""
+    found: dict[Any, list[Node]] = {}
+    for node in nodes:
+        for child, _ in structure.children[node]:
+            block = block_of(child) if child.op == "getitem" else None
+            if block is not None:
+                found.setdefault(block, []).append(child)
+    return list(found.values()) if len(found) > 1 else []
 
 
 def _applied(node: Node, x: np.ndarray) -> np.ndarray:
@@ -151,6 +172,9 @@ def products(structure: Structure, names: Names, loop: Loop) -> Iterator[Hypothe
     for group in by_role(structure, edges):
         node, i = group[-1]
         this, other = (names.symbol(node.parents[j], node) for j in (i, 1 - i))
+        if node.op == "subtract":
+            yield from _of_difference(structure, names, group, this)
+            continue
         where = f"{names.place(node)}, towards {this}"
         whole = f"d{this} = dy * {other}"
         carried = structure.step.get(node.parents[i], (None, 0))[1] != structure.step[node][1]
@@ -172,6 +196,19 @@ def products(structure: Structure, names: Names, loop: Loop) -> Iterator[Hypothe
                     f"the factor {other} is that of one step {'earlier' if offset < 0 else 'later'}",
                     f"d{this} = dy * {other} at {'t-1' if offset < 0 else 't+1'}", whole, edges=edits, rank=4,
                 )  # fmt: skip
+
+
+def _of_difference(structure: Structure, names: Names, group: list[Any], this: str) -> Iterator[Hypothesis]:
+    """a - b: the error lost on its way to one of the two."""
+    node, i = group[-1]
+    if (
+        structure.step.get(node.parents[i], (None, 0))[1] == structure.step[node][1]
+    ):  # otherwise a carry, told elsewhere
+        sign = "-" if i else ""
+        yield Hypothesis(
+            "path dropped", f"{names.place(node)}, towards {this}", f"no error reaches {this} through this difference",
+            f"d{this} = 0 (from this difference)", f"d{this} = {sign}dy", edges=lost(group), rank=3, common=True,
+        )  # fmt: skip
 
 
 def _unscaled(node: Node, i: int) -> Edit:

@@ -43,21 +43,27 @@ class Names:
 
     def gate(self, node: Node) -> str:
         """What an activation is for, as far as its readers tell: "forget gate", "candidate", or its op."""
-        state = node.parents[0] in self.states
-        if state:
+        if node.op == "getitem" and len(node.parents[0].parents) == 1:  # one gate of several computed at once
+            found = [name for child, i in self.structure.children[node] if (name := self._by_reader(child, i))]
+            return found[0] if found else node.parents[0].op
+        if node.parents[0] in self.states:
             return f"{node.op}({self.states[node.parents[0]]}_t)"
-        loop = self.structure.step[node][0] if node in self.structure.step else None
-        if loop is None or node in self.states:
+        if node not in self.structure.step or node in self.states:
             return f"the {node.op} of the new state" if node in self.states else node.op
-        found = [name for child, i in self.structure.children[node] if (name := self._by_reader(child, i, loop))]
-        return found[0] if found else node.op
+        found = [name for child, i in self.structure.children[node] if (name := self._by_reader(child, i))]
+        alone = node.op == "tanh" and node in self.structure.step[node][0].spine
+        return found[0] if found else "candidate" if alone else node.op
 
-    def _by_reader(self, child: Node, i: int, loop: Loop) -> str:
-        if child.op != "multiply":
+    def _is_earlier(self, node: Node, child: Node) -> bool:
+        return node in self.states and self.structure.step[node][1] < self.structure.step[child][1]
+
+    def _by_reader(self, child: Node, i: int) -> str:
+        if child.op != "multiply" or child not in self.structure.step:
             return ""
-        other = child.parents[1 - i]
-        earlier = other in self.states and self.structure.step[other][1] < self.structure.step[child][1]
-        if earlier:
+        loop, other = self.structure.step[child][0], child.parents[1 - i]
+        if self._is_earlier(other, child) or any(
+            self._is_earlier(p, child) for p in other.parents if other.op == "subtract"
+        ):
             return "forget gate" if len(loop.states) > 1 else "update gate"
         if other.parents and other.parents[0] in self.states and len(loop.states) > 1:
             return "output gate"
@@ -79,12 +85,14 @@ class Names:
             return self.states[node] + self._index(node, at)
         name = self.gate(node) if node.primitive is not None and len(node.parents) == 1 else ""
         if name in _SYMBOLS:
-            return _SYMBOLS[name] + self._index(node, at)
+            letter = "n" if name == "candidate" and len(self.structure.step[node][0].states) == 1 else _SYMBOLS[name]
+            return letter + self._index(node, at)
         if name and "(" in name:
             return name
         *_, last = node.parents or (node,)
         if node.op == "subtract" and last.needs_grad:
-            return f"(1 - {self.symbol(last, at)})"
+            first, *_ = node.parents
+            return f"({self.symbol(first, at) if first.needs_grad else 1} - {self.symbol(last, at)})"
         return f"{node.op}_t" if node in self.structure.step else node.op
 
     def _index(self, node: Node, at: Node | None) -> str:

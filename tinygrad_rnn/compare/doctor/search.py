@@ -22,7 +22,7 @@ from ..anatomy.structure import Structure
 from . import flow, gating
 from .forms import Form, Forms, Option, Scales
 from .names import Names
-from .sweep import Hypothesis, Sweep
+from .sweep import Hypothesis, Patch, Sweep
 
 __all__ = ["Explanation", "Search"]
 
@@ -166,7 +166,7 @@ class Search:
             for h in candidate:
                 for (node, i), edit in h.edges.items():
                     view = node.parents[i]
-                    if leaf in self.recording.owners.get(view, ()):
+                    if leaf in self.recording.owners.get(view, ()) and not isinstance(edit, Patch):
                         g = arrived[node][k * each : (k + 1) * each]
                         y, xs = self.sweep.residuals[node]
                         change = edit(g) - flow.pull(node, i, g, y, xs)

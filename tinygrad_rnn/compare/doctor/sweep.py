@@ -7,7 +7,7 @@ contributions from outside are spread over the steps. All edits are linear in th
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +18,29 @@ from ..anatomy.pull import pull
 from ..anatomy.recording import Recording, Use
 from ..anatomy.structure import Structure
 
-__all__ = ["Edit", "Hypothesis", "Sweep"]
+__all__ = ["Edit", "Hypothesis", "Patch", "Sweep"]
 
 Edit = Callable[[np.ndarray], np.ndarray]
 """k cotangents of a node in, (k, *shape); k cotangents out: of the argument for an edge, of the same node for a node.
 """
+
+
+class Patch:
+    """An edit of one block of what an edge hands back: the others stay as they are.
+
+    edit: gives the whole. axis, start, stop: the block, by the axes of the argument.
+    """
+
+    __slots__ = ("block", "edit", "index")
+
+    def __init__(self, edit: Edit, axis: int, start: int, stop: int) -> None:
+        self.edit = edit
+        self.block = axis, start, stop
+        self.index = (slice(None),) * (axis + 1) + (slice(start, stop),)
+
+    def __call__(self, g: np.ndarray, part: np.ndarray) -> np.ndarray:
+        part[self.index] = self.edit(g)[self.index]
+        return part
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +59,8 @@ class Hypothesis:
     says: str
     wrong: str
     right: str
-    edges: dict[Use, Edit] = field(default_factory=dict)
-    nodes: dict[Node, Edit] = field(default_factory=dict)
+    edges: Mapping[Use, Edit | Patch] = field(default_factory=dict)
+    nodes: Mapping[Node, Edit] = field(default_factory=dict)
     mixing: dict[int, np.ndarray] = field(default_factory=dict)
     window: bool = False
     rank: int = 5
@@ -51,11 +69,15 @@ class Hypothesis:
     def collides(self, other: Hypothesis) -> bool:
         """Whether both edit one and the same place."""
         return bool(
-            self.edges.keys() & other.edges.keys()
+            any(_same_block(self.edges[e], other.edges[e]) for e in self.edges.keys() & other.edges.keys())
             or self.nodes.keys() & other.nodes.keys()
             or self.mixing.keys() & other.mixing.keys()
             or (self.window and other.window)
         )
+
+
+def _same_block(a: Edit | Patch, b: Edit | Patch) -> bool:
+    return not (isinstance(a, Patch) and isinstance(b, Patch) and a.block != b.block)
 
 
 class Sweep:
@@ -125,13 +147,15 @@ class Sweep:
                     entered[place] = entered[place] + part if place in entered else part
         return {node: _up_to_age(g, ages) for node, g in kept.items()} if ages > 1 else kept
 
-    def _part(self, edge: Use, g: np.ndarray, edits: Sequence[tuple[Edit, np.ndarray]], ages: int) -> np.ndarray:
+    def _part(
+        self, edge: Use, g: np.ndarray, edits: Sequence[tuple[Edit | Patch, np.ndarray]], ages: int
+    ) -> np.ndarray:
         """What an edge hands back, rightly or as the edits have it."""
         part = pull(*edge, g, *self.residuals[edge[0]])
         if edits:
             part = np.array(part)
             for edit, rows in edits:
-                part[rows] = edit(g[rows])
+                part[rows] = edit(g[rows], part[rows]) if isinstance(edit, Patch) else edit(g[rows])
         return _older(part, ages) if ages > 1 and edge in self.carries else part
 
     def _ages(self, candidates: Sequence[Sequence[Hypothesis]]) -> int:
