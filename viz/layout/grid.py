@@ -83,7 +83,8 @@ class Grid:
                 if b is not None and edge.source.id in self.beside:
                     spans.add((self.beside[edge.source.id][0].row, b.row))
                 continue
-            spans.add((min(a.row, b.row), max(a.row, b.row)))
+            if a.timed or b.timed:
+                spans.add((min(a.row, b.row), max(a.row, b.row)))
             for one, other in ((a, edge.target), (b, edge.source)):
                 if not one.timed and other.column is not None:
                     touched.setdefault(one.number, set()).add(other.column)

@@ -103,7 +103,7 @@ def _around(grid: Grid, picture: Picture) -> None:
         low, high = min(members), max(members)
         if any(not others.get(r, "").startswith(path + ".") for r in range(low, high + 1)):
             continue
-        top = grid.y[high] - grid.height[high] / 2 - 16
+        top = grid.y[high] - grid.height[high] / 2 - 20
         bottom = grid.y[low] + grid.height[low] / 2 + 10
         depth = 4.0 * max(other.count(".") - path.count(".") for other in rows)
         x0, x1 = grid.span[0] - 14 - depth, grid.span[1] + 14 + depth

@@ -64,7 +64,7 @@ def units(diagram: Diagram, aside: Collection[int]) -> tuple[list[Unit], dict[in
     ]
     edges = sorted({(a, b) for a, b in edges if a != b})
     island = _islands(first, edges, apart)
-    group = without_circles(island, edges)
+    group = _joined_to_readers(first, without_circles(island, edges), island, edges, apart)
     found = [Unit(g, False) for g in range(max(group, default=-1) + 1)]
     unit_of: dict[int, Unit] = {}
     for box in boxes:
@@ -136,6 +136,32 @@ def _islands(first: list[Box], edges: list[tuple[int, int]], apart: set[int]) ->
             root[find(b)] = find(a)
     number: dict[Hashable, int] = {}
     return [number.setdefault(find(i), len(number)) for i in range(len(first))]
+
+
+def _joined_to_readers(
+    first: list[Box], group: list[int], island: list[int], edges: list[tuple[int, int]], apart: set[int]
+) -> list[int]:
+    """Move what only one part of a split island reads into that part, so that parameters stand beside their readers.
+
+    What only one bar reads stands together below it.
+    """
+    readers: dict[int, list[int]] = {}
+    made: set[int] = set()
+    for a, b in edges:
+        readers.setdefault(a, []).append(b)
+        made.add(b)
+    group = list(group)
+    below: dict[int, int] = {}
+    for i in reversed(topological(len(first), edges)):
+        parts = {group[b] for b in readers.get(i, ())}
+        if first[i].column is None and first[i].id not in apart and len(parts) == 1:
+            reader = readers[i][0]
+            if island[reader] == island[i]:
+                group[i] = group[reader]
+            elif first[reader].id in apart and i not in made:
+                group[i] = below.setdefault(group[reader], -1 - len(below))
+    number = {g: k for k, g in enumerate(dict.fromkeys(group))}
+    return [number[g] for g in group]
 
 
 def _number_rows(found: list[Unit], joints: list[tuple[int, int]], plain: list[bool]) -> None:

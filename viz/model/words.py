@@ -36,8 +36,11 @@ def shorten(text: str, size: float, room: float) -> str:
 
 def clean(text: Any) -> str:
     """`text` as one line of visible signs: control signs, line breaks and surrogates become blanks or go."""
+    text = str(text)
+    if text.isprintable() and "  " not in text and text == text.strip():
+        return text
     out = []
-    for sign in str(text):
+    for sign in text:
         kind = unicodedata.category(sign)
         if kind in ("Cc", "Zl", "Zp"):
             out.append(" ")

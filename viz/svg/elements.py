@@ -41,7 +41,7 @@ def buses(picture: Picture, live: bool) -> str:
     out = []
     for bus in picture.buses:
         lines = "".join(f'<path d="{data(route)}"/>' for route in bus.points)
-        taps = "".join(f'<path marker-end="url(#ident-w)" d="{data(route)}"/>' for route in bus.taps)
+        taps = "".join(f'<path class="t" d="{data(route)}"/>' for route in bus.taps)
         source = f' data-s="{bus.box.id}" data-t="{" ".join(map(str, bus.targets))}"' if live else ""
         times = ""
         if bus.box.uses > 1:
@@ -59,9 +59,8 @@ def wires(picture: Picture, live: bool) -> str:
         kind = edge.kind
         if edge.source.kind == "elided" or edge.target.kind == "elided":
             kind += " part"
-        head = {"recurrent": "r", "weight": "w"}.get(edge.kind, "d")
         ends = f' data-s="{edge.source.id}" data-t="{edge.target.id}"' if live else ""
-        out.append(f'<path class="e {kind}"{ends} marker-end="url(#ident-{head})" d="{data(wire.points)}"/>\n')
+        out.append(f'<path class="e {kind}"{ends} d="{data(wire.points)}"/>\n')
         if edge.label and len(wire.points) == 2 and edge.kind != "cut":
             (x1, y1), (x2, _) = wire.points
             out.append(f'<text class="state" x="{num((x1 + x2) / 2)}" y="{num(y1 - 6)}">{escape(edge.label)}</text>\n')
@@ -95,7 +94,7 @@ def _backward(picture: Picture, wire: Wire, live: bool) -> str:
     points = [(x + dx, y + dy) for x, y in reversed(wire.points)]
     ends = f' data-s="{edge.target.id}" data-t="{edge.source.id}"' if live else ""
     width = f' style="stroke-width:{num(wide)}"'
-    return f'<path class="backward"{ends} marker-end="url(#ident-b)"{width} d="{data(points)}"/>\n'
+    return f'<path class="backward"{ends}{width} d="{data(points)}"/>\n'
 
 
 def boxes(picture: Picture, live: bool) -> str:

@@ -33,10 +33,15 @@ _FIXED = f"""
 @ .e.cut{{stroke-width:2.2;stroke-dasharray:1 5;stroke-linecap:round}}
 @ .e.part{{stroke-dasharray:5 4}}
 @ .e.weight,@ .bus path{{stroke-width:1.1}}
+@ .e{{marker-end:url(#IDENTd)}}
+@ .e.recurrent,@ .e.cut{{marker-end:url(#IDENTr)}}
+@ .e.weight,@ .bus .t{{marker-end:url(#IDENTw)}}
+@ .backward{{marker-end:url(#IDENTb)}}
 @ .n rect{{stroke-width:1.2}}
 @ .n.root>rect{{stroke-width:2.6}}
 @ .n.constant>rect,@ .n.elided>rect,@ .n.shape>rect,@ .n.index>rect{{stroke-dasharray:4 3}}
-@ .n.module text:not(.s){{font-weight:600}}
+@ .n.module text{{font-weight:600}}
+@ .n.module text.s{{font-weight:400}}
 @ .frame{{fill:none;stroke-width:1}}
 @ .band.hidden{{stroke-dasharray:3 4}}
 @ .n:focus{{outline:none}}
@@ -95,14 +100,14 @@ def sheet(ident: str, theme: str, extra: str = "") -> str:
         )
     else:
         text = fixed + _in_colours(coloured, DARK if theme == "dark" else LIGHT)
-    return text.replace("@ ", f".{ident} ").strip()
+    return text.replace("@ ", f".{ident} ").replace("IDENT", ident).strip()
 
 
 def page_sheet() -> str:
     """The rules for all pictures of a page: light, or dark where the page's root says `data-theme="dark"`."""
     light = (_FIXED + _in_colours(_COLOURED, LIGHT)).replace("@ ", f".{PAGE} ")
     dark = _in_colours(_COLOURED, DARK).replace("@ ", f':root[data-theme="dark"] .{PAGE} ')
-    return light.strip() + dark
+    return light.strip().replace("IDENT", PAGE) + dark
 
 
 def markers(ident: str) -> str:

@@ -13,7 +13,7 @@ THEMES = ("auto", "light", "dark")
 
 
 class Content(NamedTuple):
-    """Elements and the room they take, from the upper left corner. "#ident-" stands for ids of the document."""
+    """Elements and the room they take, from the upper left corner."""
 
     body: str
     width: float
@@ -40,13 +40,13 @@ def document(content: Content, theme: str, title: str, summary: str, live: bool 
     live: for a page with a script, which brings the style.
     """
     wide, high = num(max(content.width, 300)), num(content.height)
-    ident = f"g{zlib.crc32((content.body + theme).encode()):08x}"
+    ident = style.PAGE if live else f"g{zlib.crc32((content.body + theme).encode()):08x}"
     sheet = "" if live else f"<style>{style.sheet(ident, theme)}</style>\n"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" '
-        f'class="{style.PAGE if live else ident}" role="img" aria-labelledby="{ident}title {ident}desc">\n'
+        f'class="{ident}" role="img" aria-labelledby="{ident}title {ident}desc">\n'
         f'<title id="{ident}title">{escape(words.clean(title))}</title>\n'
         f'<desc id="{ident}desc">{escape(words.clean(summary))}</desc>\n'
         f'{sheet}<defs>{style.markers(ident)}</defs>\n<rect class="ground" width="{wide}" height="{high}"/>\n'
-        f"{content.body.replace('#ident-', f'#{ident}')}</svg>\n"
+        f"{content.body}</svg>\n"
     )
