@@ -26,7 +26,7 @@ def mismatch(
 
 
 def _matmul_hint(arrays: list[Any]) -> str:
-    a, b = (tuple(np.shape(x)) for x in arrays)
+    a, b = (list(np.shape(x)) for x in arrays)
     if not a or not b:
         return " expected arrays of one axis or more."
     inner = b[-2] if len(b) > 1 else b[0]

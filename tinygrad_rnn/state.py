@@ -80,7 +80,7 @@ class State:
 
     recording: whether ops on tensors that need a gradient are recorded; everything: whether all others are, too.
     anomaly: whether every result is searched for NaN and Inf. sources: whether nodes keep the user's source line.
-    tracing: why values must not be read now (a compiler is recording), or "". written: where in-place writes are then noted,
+    tracing: why values must not be read now (a compiler is recording), or "". written: where in-place writes are noted,
     as (weak reference to the tensor, its node before, its array, a copy of the values before).
     """
 
@@ -302,8 +302,8 @@ class record_everything(Setting):  # noqa: N801
     """Within it ops that need no gradient are recorded as well: for drawing and compiling whole programs.
 
     tracing: if not empty, reading a value (`item()`, `bool()`, `numpy()`) raises GraphError with this reason.
-    written: a list that in-place writes are noted in, as (weak reference to the tensor, its node before, its array, a copy of
-    the values before).
+    written: a list that in-place writes are noted in, as (weak reference to the tensor, its node before, its array, a
+    copy of the values before).
     """
 
     def __init__(self, tracing: str = "", written: list[Any] | None = None) -> None:
