@@ -18,6 +18,7 @@ from ..primitive import Primitive
 from ..state import current
 from ..tensor import Tensor, make
 from ..writes import mutated
+from ..writes import mutated
 from .checking import compare
 from .passes import PASSES, Line, optimise
 from .program import INPUT, Program, show
@@ -105,12 +106,16 @@ class Entry:
             leaves[recording.identical[i]] if i in recording.identical else make(np.array(buffer))
             for i, buffer in enumerate(buffers[: len(buffers) - len(recording.effects)])
         ]
-        for tensor, buffer in zip(recording.effects, buffers[len(outputs) :], strict=True):
-            np.copyto(tensor.array, buffer)
-            mutated(tensor.array)
+        self.write_effects(buffers[len(outputs) :])
         if recording.live:
             self._attach(outputs, self.parents(leaves), run)
         return fill(recording.template, outputs)
+
+    def write_effects(self, buffers: Sequence[np.ndarray]) -> None:
+        """Repeat what the function writes in place."""
+        for tensor, buffer in zip(self.recording.effects, buffers, strict=True):
+            np.copyto(tensor.array, buffer)
+            mutated(tensor.array)
 
     def parents(self, leaves: Sequence[Any]) -> tuple[Node, ...]:
         """The nodes that the gradients of a call with these leaves go to."""
@@ -152,10 +157,11 @@ class Compiled:
         if state.tracing or state.everything or state.anomaly:
             return self.function(*args, **kwargs)  # somebody else is recording, or wants to see every op
         leaves: list[Any] = []
-        entry = self._entry(args, kwargs, leaves)
+        entry = self.entry(args, kwargs, leaves)
         return entry.call(leaves)
 
-    def _entry(self, args: Any, kwargs: Any, leaves: list[Any]) -> Entry:
+    def entry(self, args: Any, kwargs: Any, leaves: list[Any]) -> Entry:
+        """The program for these arguments, recorded if it is new; their arrays are appended to `leaves`."""
         key: list[Any] = []
         template = flatten((args, kwargs), leaves, key)
         signature = (*key, *settings())
@@ -180,15 +186,15 @@ class Compiled:
 
     def program(self, *args: Any, **kwargs: Any) -> Program:
         """The optimised program for these arguments."""
-        return self._entry(args, kwargs, []).program
+        return self.entry(args, kwargs, []).program
 
     def report(self, *args: Any, **kwargs: Any) -> list[Line]:
         """What each pass left to do, for these arguments."""
-        return self._entry(args, kwargs, []).report
+        return self.entry(args, kwargs, []).report
 
     def stages(self, *args: Any, **kwargs: Any) -> list[tuple[str, Program]]:
         """The program for these arguments as recorded and after each pass, by the name of the pass: what `viz` draws."""
-        program = self._entry(args, kwargs, []).recording.program
+        program = self.entry(args, kwargs, []).recording.program
         found = [("recorded", program)]
         for name, one in PASSES:
             program = one(program)
@@ -200,7 +206,7 @@ class Compiled:
 
         limit: how many instructions to print.
         """
-        entry = self._entry(args, kwargs, [])
+        entry = self.entry(args, kwargs, [])
         plan = (entry.pool.runs or [entry.pool.idle()])[0].plan
         lines = [f"{line.name:<24}{line.instructions:>8} instructions{line.nbytes:>14,} bytes" for line in entry.report]
         lines.append(
@@ -216,7 +222,7 @@ class Compiled:
         from the default generator are the same on both sides.
         """
         leaves: list[Any] = []
-        entry = self._entry(args, kwargs, leaves)
+        entry = self.entry(args, kwargs, leaves)
         compare(
             lambda: self.function(*args, **kwargs),
             lambda: self(*args, **kwargs),

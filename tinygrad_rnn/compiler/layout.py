@@ -124,8 +124,10 @@ class Layout:
     def _house(self, ins: Instruction, part: Instruction, index: Any, axis: int) -> None:
         """Give one operand of a join its home there, if nothing speaks against it."""
         root = self._whole(part)
-        if root is None or root in self.cells or root in self.windows or part.shape != root.shape:
+        if root is None or root in self.cells or root in self.windows:
             return
+        if part.shape != root.shape and (axis or part.ndim > 1 or ins in self.homes):
+            return  # a flattened value can be shaped again only where it lies in one piece
         if ins.args.count(part) > 1 or root.backward != ins.backward:
             return
         spread = axis > 0 or ins in self.homes

@@ -177,7 +177,9 @@ class Plan:
             if owner not in self.arrays:
                 self.arrays[owner] = self._own(owner, storage)
             part = self.arrays[owner][index]
-            return part if axis is None else np.moveaxis(part, axis, 0)
+            if axis is not None:
+                return np.moveaxis(part, axis, 0)
+            return part if part.shape == ins.shape else part.reshape(ins.shape)
         return storage.array.reshape(ins.shape)
 
     def _view(self, ins: Instruction) -> np.ndarray:

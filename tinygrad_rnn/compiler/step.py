@@ -1,5 +1,235 @@
-"""Compile a whole training step."""
+"""Compile a whole training step: loss, gradients, clipping and the update of an optimiser as one call.
+
+All parameters lie in one vector and all gradients in another, into which the program writes them directly; the norm is
+then one product and the update one pass, whatever the number of parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import GraphError
+from ..graph import Node
+from ..ops.shape import concatenate, reshape
+from ..tensor import Tensor, make
+from ..writes import mutated
+from .compiled import Compiled, Entry
+from .program import Instruction, Program
+from .replay import Pool
+from .signature import fill
 
 
-def compile_step(*a, **k):
-    raise NotImplementedError
+class Group:
+    """The parameters of one option group that have a gradient, as views of a part of one vector.
+
+    options: the group's dict, read live. vector: their part of the vector. state: what the optimiser remembers of it, as
+    if it were one parameter; the parameters' own states are views of it.
+    """
+
+    def __init__(self, options: dict[str, Any], parameters: Sequence[Any], vector: np.ndarray) -> None:
+        self.options = options
+        self.parameters = list(parameters)
+        self.vector = vector
+        self.views = _split(vector, [p.array.shape for p in self.parameters])
+        self.state: dict[str, Any] = {}
+        self.exposed: list[dict[str, Any]] = []
+        for p, view in zip(self.parameters, self.views, strict=True):
+            view[...] = p.array
+            p.data = make(view)
+
+    def attached(self) -> bool:
+        """Whether nobody has given a parameter another array since."""
+        return all(p.array is view for p, view in zip(self.parameters, self.views, strict=True))
+
+    def update(self, optimizer: Any, gradient: np.ndarray) -> None:
+        """One step of all parameters of the group at once."""
+        states = optimizer.state
+        known = len(self.exposed) == len(self.parameters) and all(
+            states.get(p) is exposed for p, exposed in zip(self.parameters, self.exposed, strict=True)
+        )
+        if not known:
+            self.state = self._gathered([states.get(p) or {} for p in self.parameters])
+        before = {name: id(value) for name, value in self.state.items() if isinstance(value, Tensor)}
+        if self.options.get("maximize"):
+            np.negative(gradient, gradient)
+        optimizer.update(self.vector, gradient, self.state, self.options)
+        after = {name: id(value) for name, value in self.state.items() if isinstance(value, Tensor)}
+        if not known or before != after:
+            self._expose(states)
+        else:
+            numbers = {name: value for name, value in self.state.items() if name not in after}
+            for exposed in self.exposed:
+                exposed.update(numbers)
+        mutated(self.vector)
+
+    def _gathered(self, given: list[dict[str, Any]]) -> dict[str, Any]:
+        """The states of the parameters as one. Raises GraphError if some have been stepped and others not."""
+        if any(state.keys() != given[0].keys() for state in given):
+            raise GraphError(
+                "compile_step: some parameters of a group have optimiser state and others have none. Step all of them "
+                "once with optimizer.step(), or begin with a fresh optimiser."
+            )
+        state = {}
+        for name, value in given[0].items():
+            values = [s[name] for s in given]
+            if isinstance(value, Tensor) and value.array.ndim:
+                state[name] = make(np.concatenate([v.array.reshape(-1) for v in values]))
+            else:
+                state[name] = value
+        return state
+
+    def _expose(self, states: dict[Any, Any]) -> None:
+        """Let each parameter's state be its part of the group's."""
+        shapes = [p.array.shape for p in self.parameters]
+        parts: list[dict[str, Any]] = [{} for _ in shapes]
+        for name, value in self.state.items():
+            if isinstance(value, Tensor) and value.array.shape == self.vector.shape:
+                for part, view in zip(parts, _split(value.array, shapes), strict=True):
+                    part[name] = make(view)
+            else:
+                for part in parts:
+                    part[name] = value
+        self.exposed = parts
+        states.update(zip(self.parameters, parts, strict=True))
+
+
+def _split(vector: np.ndarray, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
+    """A vector as views of these shapes, one after the other."""
+    views, start = [], 0
+    for shape in shapes:
+        size = math.prod(shape)
+        views.append(vector[start : start + size].reshape(shape))
+        start += size
+    return views
+
+
+class Prepared:
+    """What a step needs for one signature: a program that leaves all gradients in one vector, and the groups.
+
+    groups: with the slice of the vectors that is each one's.
+    """
+
+    def __init__(self, entry: Entry, optimizer: Any, groups: list[Group]) -> None:
+        gradients: dict[Node, Instruction] = {
+            w.value: g for w, g in zip(entry.program.wanted, entry.program.gradients, strict=True) if g is not None
+        }
+        chosen = [(o, [p for p in o["params"] if p.node in gradients]) for o in optimizer.param_groups]
+        chosen = [(options, members) for options, members in chosen if members]
+        if not chosen:
+            raise GraphError("compile_step: the loss depends on no parameter of the optimiser.")
+        order = [gradients[p.node] for _, members in chosen for p in members]
+        if len({g.dtype for g in order}) > 1:
+            raise GraphError("compile_step: parameters of several dtypes; give each dtype an optimiser of its own.")
+        same = [(g.options, g.parameters) for g in groups] == chosen
+        self.groups = groups if same and all(g.attached() for g in groups) else _pack(chosen, order[0].dtype)
+        self.count = len(entry.program.outputs) - len(entry.recording.effects)
+        self.pool = Pool(_with_vector(entry.program, order))
+
+    def ready(self) -> bool:
+        """Whether the parameters still live in the vectors."""
+        return all(group.attached() for group in self.groups)
+
+
+def _pack(chosen: list[tuple[dict[str, Any], list[Any]]], dtype: np.dtype) -> list[Group]:
+    sizes = [sum(p.array.size for p in members) for _, members in chosen]
+    theta = np.empty(sum(sizes), dtype)
+    parts = _split(theta, [(size,) for size in sizes])
+    return [Group(options, members, part) for (options, members), part in zip(chosen, parts, strict=True)]
+
+
+def _with_vector(program: Program, order: Sequence[Instruction]) -> Program:
+    """The program with one more output: these gradients, flattened, one after the other."""
+    flat = [
+        Instruction(reshape, (g,), {"shape": (g.size,)}, (g.size,), g.dtype, g.scope, True) if g.ndim != 1 else g
+        for g in order
+    ]
+    size = sum(g.size for g in order)
+    vector = Instruction(concatenate, tuple(flat), {"axis": 0}, (size,), order[0].dtype, backward=True)
+    extra = [f for f in dict.fromkeys(flat) if f not in set(order)]
+    return program._replace(
+        instructions=(*program.instructions, *extra, vector),
+        outputs=(*program.outputs, vector),
+        cotangents=(*program.cotangents, None),
+        wanted=(),
+        gradients=(),
+    )
+
+
+class Step:
+    """A compiled training step: `step(*args)` returns what the loss function returns, without history.
+
+    norm: of all gradients together, before clipping, in the last step; None without `clip`.
+    """
+
+    def __init__(self, loss_fn: Callable[..., Any], optimizer: Any, clip: float | None = None) -> None:
+        self.compiled = loss_fn if isinstance(loss_fn, Compiled) else Compiled(loss_fn)
+        self.optimizer = optimizer
+        self.clip = clip
+        self.norm: float | None = None
+        self._prepared: dict[Entry, Prepared] = {}
+        self._groups: list[Group] = []
+        base = next(c for c in reversed(type(optimizer).__mro__) if "step" in vars(c))
+        if type(optimizer).step is not base.step:  # type: ignore[attr-defined]
+            raise GraphError(
+                f"compile_step: {type(optimizer).__name__} does not update entry by entry. Compile the loss function "
+                f"only, and call backward() and step() yourself."
+            )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        leaves: list[Any] = []
+        entry = self.compiled.entry(args, kwargs, leaves)
+        prepared = self._prepared.get(entry)
+        if prepared is None or not prepared.ready():
+            if not entry.recording.live:
+                raise GraphError("compile_step: the loss does not require grad: no parameter that does leads to it.")
+            prepared = self._prepared[entry] = Prepared(entry, self.optimizer, self._groups)
+            self._groups = prepared.groups
+        run = prepared.pool.idle()
+        buffers = run.forward([x.array if isinstance(x, Tensor) else x for x in leaves])
+        results = [make(np.array(buffer)) for buffer in buffers[: prepared.count]]
+        entry.write_effects(buffers[prepared.count : -1])
+        cotangents: list[Any] = [None] * len(buffers)
+        loss = entry.recording.live[0]
+        if results[loss].array.size != 1:
+            raise GraphError(f"compile_step: the loss must have one entry, got shape {list(results[loss].shape)}.")
+        cotangents[loss] = 1
+        run.backward(cotangents, run.ticket)
+        self._update(prepared, run.plan.outputs[-1])
+        return fill(entry.recording.template, results)
+
+    def _update(self, prepared: Prepared, gradient: np.ndarray) -> None:
+        """Clip and update, with the optimiser's hooks around it."""
+        optimizer = self.optimizer
+        for hook in list(optimizer._step_pre_hooks.values()):
+            hook(optimizer, (), {})
+        if self.clip is not None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                self.norm = math.sqrt(float(np.dot(gradient, gradient)))
+            scale = self.clip / (self.norm + 1e-6)
+            if not scale >= 1:
+                np.multiply(gradient, scale, gradient)
+        start = 0
+        for group in prepared.groups:
+            stop = start + group.vector.size
+            group.update(optimizer, gradient[start:stop])
+            start = stop
+        optimizer.steps_taken += 1
+        for hook in list(optimizer._step_post_hooks.values()):
+            hook(optimizer, (), {})
+
+
+def compile_step(loss_fn: Callable[..., Any], optimizer: Any, clip: float | None = None) -> Step:
+    """Make one call of loss, backward, gradient clipping and optimiser step.
+
+    loss_fn: returns the loss, a Tensor with one entry, or a tuple that begins with it; as for `compile`.
+    optimizer: one of `optim` whose rule treats each entry by itself (all but LBFGS). Its parameters move into one
+        vector; its options, schedules, hooks and state_dict work as ever.
+    clip: the largest norm of all gradients together, as `nn.utils.clip_grad_norm_`; None for no clipping.
+    Returns a function of the arguments of `loss_fn`; gradients are not left in `.grad`. Raises GraphError for other
+    optimisers, and when called if the loss depends on none of its parameters.
+    """
+    return Step(loss_fn, optimizer, clip)
