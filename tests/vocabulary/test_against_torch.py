@@ -67,11 +67,26 @@ def test_values_and_dtypes_are_pytorchs(name):
 @pytest.mark.parametrize(
     "value",
     [
-        [1.0, 2.0], [[1.5, 2.0], [3.0, 4.0]], 3.0, 2.5, [1, 2], True, [True, False], [0.001, 2000.0], [1e9, 1.0],
-        [1e-5], [], [float("nan"), 1.0], [float("inf"), -1.5], [[1.0, -2.0, 300.25]], [[[1, 2], [3, 4]]], -7, [1.0, 10000.0],
+        [1.0, 2.0],
+        [[1.5, 2.0], [3.0, 4.0]],
+        3.0,
+        2.5,
+        [1, 2],
+        True,
+        [True, False],
+        [0.001, 2000.0],
+        [1e9, 1.0],
+        [1e-5],
+        [],
+        [float("nan"), 1.0],
+        [float("inf"), -1.5],
+        [[1.0, -2.0, 300.25]],
+        [[[1, 2], [3, 4]]],
+        -7,
+        [1.0, 10000.0],
         [0.0, 0.0],
     ],
-)  # fmt: skip
+)
 def test_tensors_print_as_in_pytorch(value):
     assert repr(tg.tensor(value)) == repr(torch.tensor(value))
 
