@@ -58,7 +58,10 @@ class Grid:
             if edge.source.id in initial and edge.target.column is not None:
                 unit = self.unit_of[edge.target.id]
                 step = -1 if self.templates[unit.number].right else 1
-                entry = found.setdefault(edge.source.id, (unit, edge.target.column + step, []))
+                column = edge.target.column + step
+                while column in unit.columns:
+                    column += step
+                entry = found.setdefault(edge.source.id, (unit, column, []))
                 entry[2].append((edge.target.role, edge.state))
         return found
 
@@ -106,7 +109,7 @@ class Grid:
             if target.id not in self.beside or su is None:
                 return None
             return Way(low=self.wires.track(su.row, (su.number, source.role)))
-        if su is tu and edge.state < 0:
+        if su is tu and (edge.state < 0 or not tu.timed):
             return None
         st = self.templates[tu.number]
         if su is None:
@@ -115,16 +118,15 @@ class Grid:
             unit, column, entries = self.beside[source.id]
             if target.column is not None:
                 level = unit is tu and target.role == entries[0][0]
-                return self.wires.sideways(unit.row, tu.row, source.id, abs(column - target.column) == 1, level)
+                return self.wires.sideways(unit.row, tu.row, source.id, (column, target.column), level)
             return self.wires.upwards(unit.row, tu, source.role, target.role, 0.0, 0.0, False)
         ss = self.templates[su.number]
         if edge.state >= 0 and source.column is not None and target.column is not None:
-            adjacent = abs(source.column - target.column) == 1
             y1, y2 = ss.state_at(source.role, edge.state, True), st.state_at(target.role, edge.state, False)
             hidden = source.kind == "elided" or target.kind == "elided"
-            return self.wires.sideways(
-                su.row, tu.row, (su.number, edge.state), adjacent, su is tu and (hidden or y1 == y2)
-            )
+            level = su is tu and (hidden or y1 == y2)
+            columns = (source.column, target.column)
+            return self.wires.sideways(su.row, tu.row, (su.number, edge.state), columns, level)
         x1 = self.offset[su.number] + leaving_x(ss.block, source.role)
         x2 = self.offset[tu.number] + entering_x(st.block, source.role, target.role)
         if su.number in self.bars or tu.number in self.bars:

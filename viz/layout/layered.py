@@ -294,8 +294,16 @@ def _drawn(
     y = [low[row[i]] - height[row[i]] / 2 - dy for i in range(n)]
     routes = []
     arrive = _arrivals(boxes, edges, row, chain, x, ends)
+    around = 0
     for k, ((a, b), passed) in enumerate(zip(edges, chain, strict=True)):
-        if row[a] >= row[b]:
+        if row[a] > row[b] or (row[a] == row[b] and abs(y[a] - y[b]) > 0.1):  # against the current: around everything
+            around += 1
+            lane = (right - left) / 2 + 8 + THREAD * around
+            over, under = low[row[a]] - height[row[a]] - dy - 9, low[row[b]] - dy + 9
+            way = [(x[a], y[a] - boxes[a][1] / 2), (x[a], over), (lane, over), (lane, under), (x[b], under)]
+            routes.append([*way, (x[b], y[b] + boxes[b][1] / 2)])
+            continue
+        if row[a] == row[b]:
             way = 1 if x[a] <= x[b] else -1
             routes.append([(x[a] + way * boxes[a][0] / 2, y[a]), (x[b] - way * boxes[b][0] / 2, y[b])])
             continue
@@ -305,7 +313,8 @@ def _drawn(
             points += [(x[i], low[row[i]] - dy), (x[i], low[row[i]] - height[row[i]] - dy)]
         points += [(arrive[k], low[row[b]] - dy), (arrive[k], y[b] + boxes[b][1] / 2)]
         routes.append(points)
-    return Layered(x[:n], y, routes, right - left, -highest)
+    room = 2 * (12 + THREAD * around) if around else 0.0
+    return Layered(x[:n], y, routes, right - left + room, -highest + (24 if around else 0))
 
 
 def _arrivals(

@@ -47,7 +47,8 @@ def templates(diagram: Diagram, units: Sequence[Unit], unit_of: dict[int, Unit])
     going: list[list[Edge]] = [[] for _ in units]
     for edge in diagram.edges:
         source, target = unit_of.get(edge.source.id), unit_of.get(edge.target.id)
-        if source is target and source is not None and edge.state < 0:
+        untimed = edge.source.column is None and edge.target.column is None
+        if source is target and source is not None and (edge.state < 0 or untimed):
             mine[source.number].append(edge)
             continue
         if source is not None:

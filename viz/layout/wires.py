@@ -65,15 +65,21 @@ class Wires:
             self.lanes[number].append((low, high))
         return number
 
-    def sideways(self, row: int, target_row: int, source: Hashable, adjacent: bool, aligned: bool) -> Way:
-        """The way of a state: straight on, or by a lane to another height, or over the columns in between."""
-        key = ("side", row, target_row, source, adjacent, aligned)
+    def sideways(self, row: int, target_row: int, source: Hashable, columns: tuple[int, int], aligned: bool) -> Way:
+        """The way of a state: straight on, or by a lane to another height, or over the columns in between.
+
+        Of those that pass over columns, neighbours take different tracks.
+        """
+        apart = abs(columns[0] - columns[1])
+        adjacent, phase = apart == 1, 0 if apart == 1 else columns[0] % min(apart, 4)
+        key = ("side", row, target_row, source, adjacent, aligned, phase)
         way = self._ways.get(key)
         if way is None:
             way = self._ways[key] = Way()
             low, high = min(row, target_row), max(row, target_row)
             if not adjacent:
-                way.lane, way.low = self.lane((source, "far"), low, high + 1), self.track(row, (source, "far"))
+                far = (source, "far", phase)
+                way.lane, way.low = self.lane(far, low, high + 1), self.track(row, far)
             elif not aligned:
                 way.lane = self.lane((source, "state"), low, high)
         return way

@@ -95,12 +95,12 @@ class Maker:
         return inside and len(readers) == 1 and box_of[graph.children[i][0]] is not None
 
     def _sources(self) -> list[int]:
-        """For each slice of an input the input itself."""
+        """For each slice of an input the role of the input itself."""
         sources = list(range(len(self.graph.nodes)))
         for i in range(len(sources)):
             if self.fold.inputs[i] and not self.graph.is_leaf(i):
                 sources[i] = sources[self.graph.parents[i][0]]
-        return sources
+        return [self.fold.role[i] for i in sources]
 
     def _clones(self) -> dict[int, list[tuple[int, int]]]:
         """Initial states that start several cells, such as zeros, and each (group, step) that they start."""

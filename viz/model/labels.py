@@ -75,6 +75,8 @@ def _label_module(diagram: Diagram, box: Box, cells: dict[int, str], classes: Ma
     if not name:
         name = "cell" if kind == "cell" else "loss" if graph.nodes[box.main].shape == () else "output"
     box.title = clean(f"{name} · {classes[box.path]}" if box.path in classes else name)
+    if box.backward:
+        box.title = f"∂ {box.title}"
     if box.loop:
         box.title += f" × {len({diagram.fold.step[i] for i in box.members} - {None})}"
     weights = f"{box.uses} parameters" if box.uses else ""
@@ -108,7 +110,7 @@ def _name_states(diagram: Diagram) -> None:
     called: dict[int, str] = {}
     pairs: dict[tuple[int, int], set[int]] = {}
     for edge in diagram.edges:
-        if edge.kind in ("recurrent", "cut"):
+        if edge.kind in ("recurrent", "cut") and not edge.source.backward:
             pairs.setdefault((edge.source.group, edge.target.group), set()).add(fold.role[edge.node])
     multiplied = {fold.role[p] for i, node in enumerate(graph.nodes) if node.op in _PRODUCTS for p in graph.parents[i]}
     for (source, target), roles in pairs.items():

@@ -73,6 +73,7 @@ _COLOURED = """
 @ .n.parameter>.spine{fill:<parameter line>}
 @ .n.input>rect{fill:<input>;stroke:<input line>}
 @ .n.constant>rect,@ .n.elided>rect{fill:<constant>;stroke:<op line>}
+@ .n.back>rect{stroke:<backward>}
 @ .n.accused>rect{stroke:<mark>}
 @ circle.badge{fill:<mark>}
 @ text.badge{fill:<ground>}
