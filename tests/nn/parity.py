@@ -14,9 +14,9 @@ def twins(kind: str, dtype: Any = np.float64, seed: int = 0, **options: Any) -> 
     rng = np.random.default_rng(seed)
     theirs = getattr(torch.nn, kind)(**options, dtype=torch.float64)
     state = {name: rng.normal(size=tuple(p.shape)) * 0.5 for name, p in theirs.named_parameters()}
-    theirs.load_state_dict({name: torch.tensor(a) for name, a in state.items()})
+    theirs.load_state_dict({name: torch.tensor(a) for name, a in state.items()}, strict=False)
     ours = getattr(nn, kind)(**options, dtype=dtype)
-    ours.load_state_dict(state)
+    ours.load_state_dict(state, strict=False)
     return ours, theirs
 
 

@@ -61,8 +61,8 @@ class BatchNorm1d(Module):
 
     num_features: number of channels C. momentum: share of the new statistics; None means a plain average over all
     batches.
-    Parameters, if affine: weight (C,) ones and bias (C,) zeros. Buffers, if track_running_stats: running_mean,
-    running_var (C,) and num_batches_tracked. Source: Ioffe and Szegedy 2015.
+    Parameters, if affine: weight (C,) ones and bias (C,) zeros, unless bias=False. Buffers, if track_running_stats:
+    running_mean, running_var (C,) and num_batches_tracked. Source: Ioffe and Szegedy 2015.
     """
 
     _version = 2
@@ -76,6 +76,8 @@ class BatchNorm1d(Module):
         track_running_stats: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features = num_features
@@ -84,7 +86,7 @@ class BatchNorm1d(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         self.register_parameter("weight", new(num_features, dtype=dtype) if affine else None)
-        self.register_parameter("bias", new(num_features, dtype=dtype) if affine else None)
+        self.register_parameter("bias", new(num_features, dtype=dtype) if affine and bias else None)
         for name in ("running_mean", "running_var"):
             statistic = new(num_features, dtype=dtype).detach() if track_running_stats else None
             self.register_buffer(name, statistic)
@@ -103,6 +105,7 @@ class BatchNorm1d(Module):
         self.reset_running_stats()
         if self.affine:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -125,5 +128,5 @@ class BatchNorm1d(Module):
         """The sizes and options."""
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )

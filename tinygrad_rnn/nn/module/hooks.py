@@ -134,29 +134,24 @@ class _Border:
         self.pre_hooks = module._hook_list_of("_backward_pre_hooks")
         self.hooks = module._hook_list_of("_backward_hooks")
         self.grad_output: tuple[Any, ...] = ()
-        self.inputs = 0
+        self.expects_inputs = False
 
     def enter(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        tensors = [a for a in args if isinstance(a, Tensor)]
-        self.inputs = sum(t.requires_grad for t in tensors)
-        if not self.inputs:
-            return args
-        gate = _Gate(tensors, self._on_inputs)
-        return _replace(args, gate.tensors)
+        self.expects_inputs = any(isinstance(a, Tensor) and a.requires_grad for a in args)
+        return _gated(args, self._on_inputs) if self.expects_inputs else args
 
     def leave(self, result: Any) -> Any:
         outputs = result if isinstance(result, tuple) else (result,)
-        tensors = [o for o in outputs if isinstance(o, Tensor)]
-        if not any(t.requires_grad for t in tensors):
+        if not any(isinstance(o, Tensor) and o.requires_grad for o in outputs):
             return result
-        outputs = _replace(outputs, _Gate(tensors, self._on_outputs).tensors)
+        outputs = _gated(outputs, self._on_outputs)
         return outputs if isinstance(result, tuple) else outputs[0]
 
     def _on_outputs(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         for hook in self.pre_hooks:
             grads = _replaced(hook(self.module, grads), grads, "grad_output")
         self.grad_output = grads
-        if not self.inputs:
+        if not self.expects_inputs:
             self._on_inputs((None,))
         return grads
 
@@ -164,6 +159,23 @@ class _Border:
         for hook in self.hooks:
             grads = _replaced(hook(self.module, grads, self.grad_output), grads, "grad_input")
         return grads
+
+
+def _gated(values: tuple[Any, ...], decide: Callable[[tuple[Any, ...]], tuple[Any, ...]]) -> tuple[Any, ...]:
+    """The values with every tensor behind a gate; `decide` sees None in the places of all others."""
+    places = [i for i, v in enumerate(values) if isinstance(v, Tensor)]
+
+    def decide_all(grads: tuple[Any, ...]) -> tuple[Any, ...]:
+        spread: list[Any] = [None] * len(values)
+        for i, g in zip(places, grads, strict=True):
+            spread[i] = g
+        decided = decide(tuple(spread))
+        return tuple(decided[i] for i in places)
+
+    result = list(values)
+    for i, tensor in zip(places, _Gate([values[i] for i in places], decide_all).tensors, strict=True):
+        result[i] = tensor
+    return tuple(result)
 
 
 class _Gate:
@@ -194,11 +206,6 @@ class _Gate:
             self.grads = [None] * len(self.grads)
         new = self.decided[i]
         return g if new is None else new
-
-
-def _replace(values: tuple[Any, ...], tensors: list[Tensor]) -> tuple[Any, ...]:
-    remaining = iter(tensors)
-    return tuple(next(remaining) if isinstance(v, Tensor) else v for v in values)
 
 
 def _replaced(new: Any, old: tuple[Any, ...], what: str) -> tuple[Any, ...]:

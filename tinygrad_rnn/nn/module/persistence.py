@@ -97,7 +97,7 @@ class Persistence(Tree):
         unexpected: list[str] = []
         errors: list[str] = []
         metadata = getattr(state_dict, "_metadata", None) or {}
-        self._load(state_dict, "", metadata, strict, assign, missing, unexpected, errors)
+        self._load(state_dict, "", metadata, assign, missing, unexpected, errors)
         if strict and unexpected:
             errors.insert(0, "Unexpected key(s) in state_dict: " + ", ".join(f'"{k}"' for k in unexpected) + ". ")
         if strict and missing:
@@ -111,7 +111,6 @@ class Persistence(Tree):
         state: Mapping[str, Any],
         prefix: str,
         metadata: Mapping[str, Any],
-        strict: bool,
         assign: bool,
         missing: list[str],
         unexpected: list[str],
@@ -119,13 +118,13 @@ class Persistence(Tree):
     ) -> None:
         local = {**metadata.get(prefix[:-1], {}), "assign_to_params_buffers": assign}
         for hook in self._hook_list("_load_state_dict_pre_hooks"):
-            hook(self, state, prefix, local, strict, missing, unexpected, errors)
-        self._load_from_state_dict(state, prefix, local, strict, missing, unexpected, errors)
+            hook(self, state, prefix, local, True, missing, unexpected, errors)
+        self._load_from_state_dict(state, prefix, local, True, missing, unexpected, errors)
         for name, module in self._modules.items():
             if module is not None:
                 below = f"{prefix}{name}."
                 part = {key: value for key, value in state.items() if key.startswith(below)}
-                module._load(part, below, metadata, strict, assign, missing, unexpected, errors)
+                module._load(part, below, metadata, assign, missing, unexpected, errors)
         result = IncompatibleKeys(missing, unexpected)
         for hook in self._hook_list("_load_state_dict_post_hooks"):
             hook(self, result)
