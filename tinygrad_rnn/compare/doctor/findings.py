@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from .forms import Form, Scales
 from .search import Explanation, Search
 from .sweep import Hypothesis
@@ -42,7 +44,7 @@ class Finding:
 def findings(search: Search, explanation: Explanation) -> list[Finding]:
     """The mistakes of an explanation: those in the sweep, then those in forming the gradients."""
     found = [_of_flow(search, h, window) for h, window in explanation.flows]
-    forms = _norm_told_apart(search, explanation)
+    forms = _factors_told_apart(search, explanation)
     return found + [_of_form(search, form, names) for form, names in forms]
 
 
@@ -55,27 +57,41 @@ def _of_flow(search: Search, h: Hypothesis, window: int) -> Finding:
     )  # fmt: skip
 
 
-def _norm_told_apart(search: Search, explanation: Explanation) -> list[tuple[Form, list[str]]]:
-    """A factor common to all gradients that leaves them with a round norm is clipping, unless the sizes explain it."""
+def _factors_told_apart(search: Search, explanation: Explanation) -> list[tuple[Form, list[str]]]:
+    """The forms; where no gradient has its right size, the factor of most entries counts as common to all.
+
+    The others are then told relative to it, and a common factor that leaves a round norm is clipping.
+    """
     forms = explanation.distinct
-    factors = [(form, names) for form, names in forms if form.kind == "constant factor"]
-    plain = [n for n, option in explanation.forms.items() if not option and search.recording.gradients[n].any()]
+    factor = {name: 1.0 for name in explanation.forms if search.recording.gradients[name].any()}
+    for form, names in forms:
+        if form.kind in ("constant factor", "sign"):
+            factor.update({name: float(str(form.detail or -1)) for name in names if name in factor})
+    for form, names in forms:  # of a gradient that is at the threshold everywhere no factor is left to see
+        if form.kind == "clipped by value" and any(c != 1.0 for c in factor.values()):
+            for name in names:
+                if factor.get(name) == 1.0 and (np.ptp(np.abs(search.manual[name])) == 0):
+                    del factor[name]
+    if not factor or 1.0 in factor.values():
+        return forms
+    sizes: dict[float, int] = {}
+    for name, c in factor.items():
+        sizes[c] = sizes.get(c, 0) + search.recording.leaves[name].size
+    common = max(sizes, key=lambda c: sizes[c])
+    scales = search.forms[next(iter(factor))].scales
+    form = scales.form(common, 1e-6)
     total = sum(float((m**2).sum()) for m in search.manual.values()) ** 0.5
-    if plain or not factors or abs(total - float(f"{total:.2g}")) > 3e-6 * total:
+    found = [(f, names) for f, names in forms if f.kind not in ("constant factor", "sign")]
+    for c in sizes:
+        rest = scales.form(c / common, 1e-5)
+        if c != common and rest is not None:
+            found.append((rest, [name for name in factor if factor[name] == c]))
+    if form is None:
         return forms
-    common, names = max(factors, key=lambda entry: sum(search.recording.leaves[n].size for n in entry[1]))
-    c = float(str(common.detail))
-    if common.cost == 1 or not 0 < abs(c) < 1:
-        return forms
-    changed = [(form, which) for form, which in forms if form.kind != "constant factor"]
-    scales = search.forms[names[0]].scales
-    for form, which in factors:  # what is left of the factors when the common one is taken out
-        rest = scales.form(float(str(form.detail)) / abs(c), 1e-6)
-        if rest is not None and form is not common:
-            changed.append((rest, which))
-    if c < 0:
-        changed.append((Form("sign"), names))
-    return [*changed, (Form("clipped by norm", float(f"{total:.5g}")), list(explanation.forms))]
+    if form.cost > 1 and abs(common) < 1 and abs(total - float(f"{total:.2g}")) <= 3e-6 * total:
+        found += [(Form("sign"), list(factor))] if common < 0 else []
+        form = Form("clipped by norm", float(f"{total:.5g}"))
+    return [*found, (form, list(explanation.forms))]
 
 
 def _list(names: Sequence[str]) -> str:

@@ -55,19 +55,17 @@ def weights(structure: Structure, names: Names) -> Iterator[Hypothesis]:
             continue
         crosses = _crosses(structure, edges)
         edits = {edge: _straight(structure, *edge) for edge in edges}
-        right, wrong = names.transposed(weight), names.view(weight)
-        if i == 1:  # weight @ state
-            equations = f"dh_{{t-1}} = {wrong} da_t", f"dh_{{t-1}} = {right} da_t"
-        else:
-            equations = f"dh_{{t-1}} = da_t {wrong}", f"dh_{{t-1}} = da_t {right}"
-        if not crosses:
-            equations = tuple(text.replace("h_{t-1}", "h_t").replace("da", "dy") for text in equations)
+        forth, back = names.view(weight), names.transposed(weight)
+        if i == 1:  # weight @ state: the columns are the examples
+            forth, back = back, forth
+        error, target = ("da_t", "dh_{t-1}") if crosses else ("dy", "dx")
         where = "in the recurrence" if crosses else f"on the way back through {names.place(node)}"
         yield Hypothesis(
             "weight not transposed",
-            f"{_bare(names.view(weight))}, {where}",
-            f"the error is sent back through {wrong} where {right} belongs",
-            *equations,
+            f"{_bare(forth)}, {where}",
+            f"the error goes back through {_bare(forth)} as the values came forward, and not through its transpose",
+            f"{target} = {error} {forth} (with examples as columns: {back} {error})",
+            f"{target} = {error} {back} (with examples as columns: {forth} {error})",
             edges=edits,
             rank=1 if crosses else 3,
             common=crosses,

@@ -104,9 +104,9 @@ class Forms:
                         form = Form("operand of another step", offset, 2)
                         operands = [b if A is None else A for A, b in zip(moved, base, strict=True)]
                         yield (form,), operands
-                        for end in (present[0], present[-1]):
+                        for end, rank in ((present[0], 2), (present[-1], 3)):
                             kept = [A * (g.steps == end)[:, None] for A, g in zip(operands, self.groups, strict=True)]
-                            yield (form, Form("overwritten instead of accumulated", loop.times[end], 3)), kept
+                            yield (form, Form("overwritten instead of accumulated", loop.times[end], rank)), kept
         if any(int(group.examples.max(initial=0)) for group in self.groups):
             firsts = [A * (g.examples == 0)[:, None] for A, g in zip(base, self.groups, strict=True)]
             yield (Form("one example only", "first", 4),), firsts
@@ -211,7 +211,8 @@ class Forms:
             for k in np.flatnonzero(wanted):
                 found[k] = self._of_nothing(not base[k].any())
             return found
-        self._compare(found, (), base, wanted, fits, deep=True)
+        looked_at = np.flatnonzero(wanted)
+        self._compare(found, (), base[looked_at], looked_at, fits, self.targets)
         open_ = wanted & np.array([() not in options for options in found])
         if not open_.any():
             return found
@@ -220,12 +221,12 @@ class Forms:
             part = np.zeros((len(where), *self.shape))
             for group, A, G in zip(self.groups, operands, rows, strict=True):
                 part = part + self.shares.to_leaf(group.root, group.gradient(A, G[where]), self.leaf)
-            some: list[list[Option]] = [[] for _ in where]
-            self._compare(some, forms, part, np.ones(len(where), bool), fits, deep=False)
-            for k, options in zip(where, some, strict=True):
-                found[k].extend(options)
+            self._compare(found, forms, part, where, fits, self.targets[:2])
         for form, numbers in self.unsummed:
-            self._compare_unsummed(found, form, numbers, rows[0], where, fits)
+            G, group = rows[0][where], self.groups[0]
+            each = np.stack([G[:, group.examples == b].sum(axis=1) for b in numbers], axis=1)  # (k, B, N)
+            for order in (each, each.swapaxes(1, 2)) if each.shape[1] != each.shape[2] else (each,):
+                self._compare(found, (form,), order, where, fits, [((), self.manual)])
         return found
 
     def _of_nothing(self, right: bool) -> list[Option]:
@@ -242,17 +243,14 @@ class Forms:
         found: list[list[Option]],
         forms: Option,
         pred: np.ndarray,
-        wanted: np.ndarray,
+        where: np.ndarray,
         fits: list[float],
-        deep: bool,
+        targets: Sequence[tuple[Option, np.ndarray]],
     ) -> None:
-        """Hold predictions against the targets as they are, then up to a factor, then clipped."""
-        K, where = len(pred), np.flatnonzero(wanted)
-        flat = pred.reshape(K, -1)[where]
-        if not len(flat):
-            return
+        """Hold predictions, one for each number in `where`, against targets: as they are, up to a factor, clipped."""
+        flat = pred.reshape(len(where), -1)
         top = np.abs(flat).max(axis=1, initial=0.0)
-        for option, target in self.targets if deep else self.targets[:2]:
+        for option, target in targets:
             t = target.reshape(-1)
             limit = self.rtol * np.maximum(top, np.abs(t).max(initial=0.0))
             error = np.abs(flat - t).max(axis=1, initial=0.0)
@@ -268,8 +266,7 @@ class Forms:
             for j in np.flatnonzero(scaled):
                 found[where[j]].extend((*forms, *option, form) for form in self._scaled(float(c[j])))
                 fits.append(float(rest[j] / max(np.abs(t).max(), 1e-300)))
-            if not option or deep:
-                self._clipped(found, (*forms, *option), flat, t, where, error > limit, fits)
+            self._clipped(found, (*forms, *option), flat, t, where, error > limit, fits)
 
     def _scaled(self, c: float) -> list[Form]:
         form = self.scales.form(c, self.rtol)
@@ -294,37 +291,15 @@ class Forms:
             if not agrees[j] and not cut.all():
                 with np.errstate(divide="ignore", invalid="ignore"):
                     c = float(np.median(t[~cut] / flat[j][~cut]))
-            elif cut.all() and (np.sign(flat[j]) == np.sign(t)).all():  # nothing but the threshold is left to compare
-                c = max(1.0, 2 * top / float(np.abs(flat[j]).min()))
+            elif cut.all() and abs(np.sign(flat[j]) @ np.sign(t)) == len(t):  # nothing but the threshold is left
+                c = float(np.sign(flat[j][0] * t[0])) * max(1.0, 2 * top / float(np.abs(flat[j]).min()))
             error = np.abs(np.clip(c * flat[j], -top, top) - t).max() if np.isfinite(c) else np.inf
             if error <= self.rtol * top and np.abs(c * flat[j]).max() > top * (1 + self.rtol):
-                form = self.scales.form(c, self.rtol) if c != 1.0 and not cut.all() else None
+                sign = Form("sign", "", 1) if c < 0 else None
+                form = sign if cut.all() else self.scales.form(c, self.rtol) if c != 1.0 else None
                 clip = Form("clipped by value", float(f"{top:.5g}"), 2)
                 found[where[j]].append((*forms, *([form] if form else []), clip))
                 fits.append(float(error / top))
-
-    def _compare_unsummed(
-        self,
-        found: list[list[Option]],
-        form: Form,
-        numbers: list[int],
-        G: np.ndarray,
-        where: np.ndarray,
-        fits: list[float],
-    ) -> None:
-        assert self.manual is not None
-        group = self.groups[0]
-        each = np.stack([G[where][:, group.examples == b].sum(axis=1) for b in numbers], axis=1)  # (k, B, N)
-        for order in (each, each.swapaxes(1, 2)):
-            for j, flat in zip(where, order.reshape(len(where), -1), strict=True):
-                t = self.manual.reshape(-1)
-                c = float(flat @ t) / max(float(flat @ flat), 1e-300)
-                error = np.abs(c * flat - t).max() / np.abs(t).max()
-                if error <= self.rtol:
-                    scaled = [] if abs(c - 1) <= 10 * self.rtol else self._scaled(c)
-                    found[j].extend((form, factor) for factor in scaled)
-                    found[j].extend([] if scaled else [(form,)])
-                    fits.append(float(error))
 
 
 def _is_round(value: float) -> bool:

@@ -9,6 +9,7 @@ takes no part in pairs and triples.
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -27,7 +28,7 @@ from .sweep import Hypothesis, Patch, Sweep
 __all__ = ["Explanation", "Search"]
 
 _CHUNK = 64
-_DEPTH = 3
+_FEW = 3000
 
 
 class Explanation(NamedTuple):
@@ -115,7 +116,7 @@ class Search:
         harmless = [h for h in plain if self._spares_what_is_right(effects[id(h)])]
         levels = (
             ("pairs", itertools.chain(_without_collisions(harmless, 2), _with_windows(windows, harmless))),
-            ("triples", _without_collisions([h for h in harmless if h.common], 3)),
+            ("triples", self._triples(windows, [h for h in harmless if h.common])),
         )
         for depth, (word, candidates) in enumerate(levels, start=2):
             if found and min(e.cost for e in found) < depth:
@@ -128,6 +129,14 @@ class Search:
             found += self._evaluate([c for c in listed if not any(h.window for h in c)])
             found += self._evaluate([c for c in listed if any(h.window for h in c)])
         return _simplest(found)
+
+    def _triples(self, windows: list[Hypothesis], common: list[Hypothesis]) -> Iterator[tuple[Hypothesis, ...]]:
+        """Threes of common mistakes; with a window, which costs a row for every length, where they are few."""
+        yield from _without_collisions(common, 3)
+        steps = max((len(loop) for loop in self.structure.loops), default=0)
+        if math.comb(len(common), 2) * steps <= _FEW:
+            for pair in _without_collisions(common, 2):
+                yield from ((w, *pair) for w in windows if not any(w.collides(h) for h in pair))
 
     def _discriminating_first(self) -> None:
         """Look first at small parameters that are wrong: they drop most candidates at least cost."""

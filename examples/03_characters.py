@@ -1,0 +1,45 @@
+"""A character model learns "hello world" by heart, by hand and by autograd, and both write it down again.
+
+python examples/03_characters.py [--epochs 300]
+"""
+
+import argparse
+
+import numpy as np
+
+import tinygrad_rnn as tg
+from tinygrad_rnn import models
+from tinygrad_rnn.compare import compare_gradients
+from tinygrad_rnn.manual import charmodel
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=300)
+    options = parser.parse_args(argv)
+
+    chars, char_to_ix, ix_to_char = charmodel.build_vocab("hello world")
+    x, y = charmodel.one_hot_encode("hello world", char_to_ix, len(chars))
+    params = charmodel.initialize_parameters(n_a=32, n_x=len(chars), n_y=len(chars))
+    twin = models.CharModel.from_manual(params)
+    print(compare_gradients(twin.loss_fn(x, y), params, lambda p: charmodel.loss_and_gradients(p, x, y)))
+
+    sgd = tg.optim.SGD([p for p in twin.parameters() if p.requires_grad], lr=0.05)
+    for epoch in range(options.epochs):
+        _, gradients = charmodel.loss_and_gradients(params, x, y)
+        params = charmodel.update_parameters(params, gradients, lr=0.05)
+        sgd.zero_grad()
+        loss = twin.loss(x, y)
+        loss.backward()
+        sgd.step()
+        if epoch % 100 == 0 or epoch == options.epochs - 1:
+            own = twin.manual_parameters()
+            apart = max(np.abs(own[name] - params[name]).max() for name in own)
+            print(f"epoch {epoch}: loss {loss.item():.4f}, largest difference of the two sides {apart:.1e}")
+    for side, parameters in (("by hand", params), ("the twin", twin.manual_parameters())):
+        text = charmodel.sample(parameters, char_to_ix, ix_to_char, "h", length=10, greedy=True)
+        print(f"{side:8} writes {text!r}")
+
+
+if __name__ == "__main__":
+    main()
