@@ -111,15 +111,17 @@ class Structure:
         for node in reversed(self.nodes):
             if node in meets_parameter or any(child in live for child, _ in self.children[node]):
                 live.add(node)
-        found = []
+        found, lively = [], set()
         for child in self.nodes:
-            if child not in live or self.step.get(child, (None, 0))[0] is not loop:
+            if self.step.get(child, (None, 0))[0] is not loop:
                 continue
             for i, parent in enumerate(child.parents):
                 place = self.step.get(parent)
                 if place is not None and place[0] is loop and place[1] < self.step[child][1] and parent.needs_grad:
                     found.append((child, i))
-        return found
+                    if child in live:
+                        lively.add((self.role[child], i))
+        return [(child, i) for child, i in found if (self.role[child], i) in lively]
 
     def _find_states(self, loop: Loop) -> None:
         crossings = self.crossings(loop)

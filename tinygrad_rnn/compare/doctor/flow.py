@@ -49,9 +49,9 @@ def weights(structure: Structure, names: Names) -> Iterator[Hypothesis]:
         if node.parents[1 - i] in views and node.parents[1 - i].ndim == 2 and node.parents[i].needs_grad
     ]
     for edges in by_role(structure, products):
-        node, i = edges[0]
+        node, i = edges[-1]
         weight = node.parents[1 - i]
-        if min(weight.shape) < 2 or max(weight.shape) % min(weight.shape) or node.parents[i] in views:
+        if min(weight.shape) < 2 or max(weight.shape) % min(weight.shape):
             continue
         crosses = _crosses(structure, edges)
         edits = {edge: _straight(structure, *edge) for edge in edges}
