@@ -81,10 +81,10 @@ def cases(rng):
     V = len(words)
     mood = draw(0.3, Wxh=(H, V), Whh=(H, H), Why=(2, H), bh=(H, 1), by=(2, 1))
     yield "sentiment", models.Sentiment, (inputs, 0), sentence_as_published, sentiment.loss_and_gradients, 0.02, mood
-    sentence = [0, 1, 0, 2, 0, 3, 0, 1, 0, 2, 0, 3]  # what follows 0 depends on the word before it
-    word = draw(0.3, Wx=(H, 4), Wh=(H, H), Wy=(4, H), bh=(H,), by=(4,))
-    pairs = sentence[:-1], sentence[1:]
-    yield "next word", models.NextWord, pairs, next_word_as_published, next_word_cured, 0.05, word
+    heard = rng.integers(0, 2, 40).tolist()
+    echo = heard, [0, 0, *heard[:-2]]  # say what was heard two steps ago: nothing learns that without looking back
+    word = draw(0.3, Wx=(6, 2), Wh=(6, 6), Wy=(2, 6), bh=(6,), by=(2,))
+    yield "next word", models.NextWord, echo, next_word_as_published, next_word_cured, 0.03, word
 
 
 def train(params, gradient, loss_and_gradients, data, lr, steps):

@@ -76,4 +76,5 @@ def test_doctor_names_three_published_mistakes_and_the_cure_helps(capsys, monkey
     assert len(published) == 3
     assert all(right < wrong for right, wrong in zip(cured, published, strict=True))
     assert cured[0] < published[0] / 10
+    assert cured[2] < published[2] / 100
     assert (tmp_path / "cure.png").stat().st_size > 5000

@@ -51,6 +51,13 @@ class Row(NamedTuple):
     peer: float | None = None
     got: tuple[int, ...] | None = None
 
+    @property
+    def whole_error(self) -> float:
+        """`relative`, or 1 where there is nothing of the right shape to compare."""
+        if self.relative is not None:
+            return self.relative
+        return 0.0 if self.verdict.kind == "not given" else 1.0
+
     def cells(self) -> list[str]:
         """The row as text, in the order of the headings."""
         worst = "-"
@@ -154,7 +161,7 @@ class Report:
         errors = {row.name: self.step_errors(row.name)[0] for row in self.rows}
         times = sorted({t for found in errors.values() for t in found}) or [0]
         table = np.array(
-            [[errors[row.name].get(t, row.relative or 0.0) for t in times] for row in self.rows], dtype=np.float64
+            [[errors[row.name].get(t, row.whole_error) for t in times] for row in self.rows], dtype=np.float64
         )
         if ax is None:
             ax = plt.subplots(figsize=(2 + 0.5 * len(times), 1.2 + 0.4 * len(self.rows)), layout="constrained")[1]
