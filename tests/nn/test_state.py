@@ -28,8 +28,8 @@ def test_missing_unexpected_and_misshapen_entries_are_all_listed():
     assert isinstance(caught.value, RuntimeError)
     del state["0.bias"]
     keys = net.load_state_dict(state, strict=False)
-    assert keys.missing_keys == []
-    assert keys.unexpected_keys == []
+    assert keys.missing_keys == ["0.bias", "1.bias"]
+    assert keys.unexpected_keys == ["2.bias", "x"]
     assert not net[0].weight.array.any()
 
 

@@ -76,15 +76,37 @@ def compare(source, folder, arguments, dtype, at_least=20):
 ], ids=" ".join)  # fmt: skip
 def test_the_word_language_model_gives_the_losses_of_pytorch(options, dtype, tmp_path):
     pytest.importorskip("torch")
+    source = Path(EXAMPLES) / "word_language_model" / "main.py"
+    compare(source, tmp_path, (*small_corpus(tmp_path), *options), dtype, at_least=50)
+
+
+def small_corpus(folder):
+    """Write texts of forty words; returns the arguments that train a small model on them."""
     rng = np.random.default_rng(11)
     words = [f"w{i}" for i in range(40)]
     for part, count in (("train", 1500), ("valid", 200), ("test", 200)):
         picks = (np.cumsum(rng.integers(0, 4, count)) % len(words)).tolist()
         lines = [" ".join(words[i] for i in picks[start : start + 9]) for start in range(0, count, 9)]
-        (tmp_path / f"{part}.txt").write_text("\n".join(lines) + "\n")
-    small = ("--emsize", "16", "--nhid", "16", "--bptt", "7", "--batch_size", "4", "--epochs", "1", "--dropout", "0")
-    source = Path(EXAMPLES) / "word_language_model" / "main.py"
-    compare(source, tmp_path, ("--data", str(tmp_path), *small, *options), dtype, at_least=50)
+        (folder / f"{part}.txt").write_text("\n".join(lines) + "\n")
+    sizes = ("--emsize", "16", "--nhid", "16", "--bptt", "7", "--batch_size", "4", "--epochs", "1", "--dropout", "0")
+    return ("--data", str(folder), *sizes)
+
+
+@needs_examples
+@pytest.mark.parametrize("model", ["RNN_TANH", "RNN_RELU", "LSTM", "GRU"])
+def test_the_word_language_model_is_saved_exported_and_generated_from(model, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    folder = Path(EXAMPLES) / "word_language_model"
+    arguments = (*small_corpus(tmp_path), "--model", model, "--dry-run", "--onnx-export", str(tmp_path / "model.onnx"))
+    run(folder / "main.py", tmp_path, arguments)
+    session = runtime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    scores = session.run(None, {"input": np.zeros((3, 5), np.int64)})[0]
+    assert scores.shape == (15, 41)
+    np.testing.assert_allclose(np.exp(scores).sum(1), 1, rtol=1e-5)
+    run(folder / "generate.py", tmp_path, ("--data", str(tmp_path), "--words", "30"))
+    words = (tmp_path / "ours" / "generated.txt").read_text().split()
+    assert len(words) == 30
+    assert {word[0] for word in words} <= {"w", "<"}
 
 
 @needs_examples

@@ -116,9 +116,13 @@ class BatchNorm1d(Module):
             raise ShapeError(f"BatchNorm1d: expected {self.num_features} channels in axis 1, got {list(input.shape)}.")
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.track_running_stats:
-            self.num_batches_tracked.array += 1
+            if current().tracing:  # a program must see the count, so that replays go on with it
+                with no_grad():
+                    self.num_batches_tracked += 1
+            else:
+                self.num_batches_tracked.array += 1
             if self.momentum is None:
-                momentum = 1.0 / int(self.num_batches_tracked.array)
+                momentum = 1.0 / int(self.num_batches_tracked)
         learning = self.training or not self.track_running_stats
         return F.batch_norm(
             input, self.running_mean, self.running_var, self.weight, self.bias, learning, momentum, self.eps

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import numbers
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,9 @@ from .checks import check_input, check_state
 from .packed import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from .steps import STEPS, Prepare, State, Step, gru_step, lstm_step, prepare, prepare_gru
 from .unroll import Slices, unroll
+
+WHOLE: ContextVar[Callable[..., Any] | None] = ContextVar("tinygrad_rnn_whole_layers", default=None)
+"""What stands in for `forward` while layers are recorded whole and not step by step: `f(layer, input, hx, lengths)`."""
 
 
 class RNNBase(Module):
@@ -119,6 +123,9 @@ class RNNBase(Module):
         Raises ShapeError (a RuntimeError and ValueError) for sizes that do not fit, DTypeError for another dtype than
         the weights'.
         """
+        whole = WHOLE.get()
+        if whole is not None:
+            return whole(self, input, hx, lengths)
         if lengths is not None and not isinstance(input, PackedSequence):
             total = input.shape[1 if self.batch_first else 0]
             packed = pack_padded_sequence(input, lengths, self.batch_first, enforce_sorted=False)
