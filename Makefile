@@ -77,8 +77,9 @@ bench-smoke: $(VENV)/base.stamp ## the benchmarks once round, to see that they r
 docs: $(VENV)/docs.stamp ## API reference into docs/api
 	@$(PY) -W error -m pdoc -o docs/api -d numpy --math tinygrad_rnn viz
 
-fuzz: $(VENV)/test.stamp ## the property tests, many examples, fresh seeds
-	@$(ONE_THREAD) HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -m "not peers and not browser" -k "fuzz or property or machine" $(PYTEST)
+fuzz: $(VENV)/test.stamp ## random programs, every way of running them compared (MINUTES=10)
+	@$(ONE_THREAD) $(PY) -m tests.fuzz --minutes $(or $(MINUTES),10)
+	@$(ONE_THREAD) HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -m "not peers and not browser" -k "property or machine" $(PYTEST)
 
 check: ## everything CI runs
 	@PYTHON="$(PYTHON)" .ci/run

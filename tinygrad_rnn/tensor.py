@@ -243,12 +243,17 @@ class Tensor(NumpyProtocols, Readable):
             raise ShapeError(
                 f"output with shape {list(self.shape)} doesn't match the broadcast shape {list(new.shape)}"
             )
+        if not self.array.flags.writeable:
+            raise GraphError(
+                "in-place write to memory that is read-only, or of which one entry is shown in many places (expand, "
+                "broadcast_to): clone() the tensor first."
+            )
         state = current()
         recorded = new.node is not None and (new.node.needs_grad or bool(state.tracing))
-        if self.requires_grad and self.is_leaf and state.recording:
+        if state.recording and writes.shows_leaf(self.node, self.array):
             raise GraphError(
-                "a leaf Variable that requires grad is being used in an in-place operation. Do it within "
-                "tg.no_grad(), or on .data."
+                f"a {'' if self.is_leaf else 'view of a '}leaf Variable that requires grad is being used in an "
+                "in-place operation. Do it within tg.no_grad(), or on .data."
             )
         if not recorded and self.requires_grad and state.recording:
             # what is overwritten depends on nothing any more; the record must say so

@@ -48,6 +48,17 @@ def mutated(array: np.ndarray, *, by: Node | None = None) -> None:
         by.index = tick()
 
 
+def shows_leaf(node: Node | None, array: np.ndarray) -> bool:
+    """Whether `array` is memory of a leaf that requires grad, seen through views from `node` back to it."""
+    while (
+        node is not None and node.primitive is not None and node.primitive.kind in ("shape", "index") and node.parents
+    ):
+        node = node.parents[0]
+    if node is None or node.primitive is not None or not node.needs_grad:
+        return False
+    return owner(node.value) is owner(array)
+
+
 def written_by(node: Node | None, array: np.ndarray) -> bool:
     """Whether the last recorded write to the memory of `array` was that of `node`."""
     change = rewritten.get(id(owner(array)))

@@ -110,6 +110,28 @@ def view_of_history_that_is_written(lib: Any, t: Any, w: Any) -> Any:
     return (v * w).sum()
 
 
+@gives(REFUSED)
+def leaf_written_through_a_view(lib: Any, t: Any, w: Any) -> Any:
+    v = w.reshape(2, 1)
+    v += 1
+    return (v * w).sum()
+
+
+@gives([6, 6])
+def flip_is_a_copy(lib: Any, t: Any, w: Any) -> Any:
+    y = w * 1.0
+    z = y.flip(0)
+    z += y  # would write into y, were it a view
+    return (y * z).sum()
+
+
+@gives(REFUSED)
+def expanded_memory_written(lib: Any, t: Any, w: Any) -> Any:
+    y = (w * 1.0).expand(3, 2)
+    y += 1
+    return y.sum()
+
+
 @gives([2, 3])
 def detached_after_the_write(lib: Any, t: Any, w: Any) -> Any:
     h = t([1, 1])

@@ -63,7 +63,15 @@ def _softmax(x: Any, axis: Any) -> Any:
 
 
 def _normalised(name: str) -> Op:
-    cases = [((3, 4), (1,)), ((3, 4), (0,)), ((2, 3, 2), (0, 2)), ((2, 0), (0,)), ((), ()), ((1, 5), (1,))]
+    cases = [
+        ((3, 4), (1,)),
+        ((3, 4), (0,)),
+        ((2, 3, 2), (0, 2)),
+        ((2, 0), (0,)),
+        ((0, 3), (0,)),
+        ((), ()),
+        ((1, 5), (1,)),
+    ]
     samples = [call(draw(*shape, key=name), axis=axis) for shape, axis in cases]
 
     def numpy(x: Any, axis: Any) -> Any:

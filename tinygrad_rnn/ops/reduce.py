@@ -199,6 +199,8 @@ softmax = primitive(_softmax, kind="reduce", saves="y", vjp=_softmax_vjp, name="
 
 
 def _log_softmax(x: Any, axis: tuple[int, ...]) -> Any:
+    if not x.size:
+        return x.copy()  # the sum of nothing has no logarithm
     shifted = x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
     return shifted - np.log(np.add.reduce(np.exp(shifted), axis=axis, keepdims=True))
 

@@ -78,7 +78,7 @@ stack = primitive(_stack, kind="shape", joint=_stack_vjp, name="stack")
 
 
 def _flip(x: Any, axis: tuple[int, ...]) -> Any:
-    return np.flip(x, axis)
+    return np.flip(x, axis).copy()  # a view would share memory where PyTorch's flip does not
 
 
 flip = primitive(_flip, kind="shape", vjp=lambda g, y, x, axis: flip(g, axis=axis), name="flip")

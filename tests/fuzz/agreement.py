@@ -1,0 +1,231 @@
+"""Run one program in every way that there is, and say whether they agree.
+
+The ways: the eager sweep, the recorded sweep, the gradient of that, central differences of values and of gradients, the
+replay of the recorded graph, the compiled program, and PyTorch where it is installed.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+import tinygrad_rnn as tg
+from tests.samples import TABLE
+from tinygrad_rnn import graph
+from tinygrad_rnn.compiler import compile
+from tinygrad_rnn.errors import GraphError
+from tinygrad_rnn.primitive import PRIMITIVES
+
+from .programs import Program, Value
+
+AGREED, REFUSED, KINK = "agreed", "refused", "kink"
+_STEPS = (1e-6, 1e-5, 1e-7)
+
+
+class Disagreement(AssertionError):
+    """Two ways of running a program gave different results; the text holds the program."""
+
+
+def run(program: Program, leaves: list[tg.Tensor]) -> tg.Tensor:
+    """The program on Tensors: a scalar."""
+    values: list[Any] = list(leaves)
+    for step in program.steps:
+        args = [values[a.i] if isinstance(a, Value) else a for a in step.args]
+        with tg.scope("cell", t=step.t):
+            if step.into is None:
+                y = PRIMITIVES[step.primitive](*args, **step.params)
+                values.append(y if isinstance(y, tg.Tensor) else tg.Tensor(y))
+            elif step.primitive == "add":
+                values[step.into] += args[0]
+            elif step.primitive == "subtract":
+                values[step.into] -= args[0]
+            else:
+                values[step.into] *= args[0]
+    total = tg.Tensor(np.zeros(()))
+    for weight, v in zip(program.weights, values, strict=True):
+        if weight and v.dtype.kind == "f":
+            total = total + np.sum(np.tanh(v)) * weight
+    return total
+
+
+def run_torch(torch: Any, program: Program, leaves: list[Any]) -> Any:
+    """The same on torch's tensors."""
+    values = list(leaves)
+    for step in program.steps:
+        args = [values[a.i] if isinstance(a, Value) else a for a in step.args]
+        args = [torch.from_numpy(np.array(a)) if isinstance(a, np.ndarray) else a for a in args]
+        if step.into is None:
+            values.append(TABLE[step.primitive].torch(torch, *args, **step.params))
+        else:
+            name = {"add": "add_", "subtract": "sub_", "multiply": "mul_"}[step.primitive]
+            getattr(values[step.into], name)(args[0])
+    total = torch.zeros((), dtype=torch.float64)
+    for weight, v in zip(program.weights, values, strict=True):
+        if weight and v.is_floating_point():
+            total = total + torch.tanh(v).sum() * weight
+    return total
+
+
+def tensors(program: Program, moves: list[np.ndarray] | None = None, scale: float = 0.0) -> list[tg.Tensor]:
+    """Fresh leaves, moved by scale * moves."""
+    offsets = moves or [np.zeros(a.shape) for a in program.leaves]
+    return [tg.Tensor(a + scale * m, requires_grad=True) for a, m in zip(program.leaves, offsets, strict=True)]
+
+
+def gradients(program: Program, leaves: list[tg.Tensor], create_graph: bool = False) -> list[Any]:
+    """Gradients with respect to the leaves; zeros where there is none."""
+    y = run(program, leaves)
+    if not y.requires_grad:
+        return [tg.Tensor(np.zeros(x.shape)) for x in leaves]
+    found = tg.autograd.grad(y, leaves, create_graph=create_graph, allow_unused=True)
+    return [tg.Tensor(np.zeros(x.shape)) if g is None else g for g, x in zip(found, leaves, strict=True)]
+
+
+def check(program: Program, torch: Any = None, *, compiled: bool = True) -> str:
+    """AGREED, REFUSED (an in-place step that we refuse), or KINK (agreed, but differences meet a kink).
+
+    Raises Disagreement otherwise.
+    """
+    with np.errstate(all="raise", under="ignore"):
+        leaves = tensors(program)
+        try:
+            plain = [g.numpy() for g in gradients(program, leaves)]
+            recorded = gradients(program, tensors_again := tensors(program), create_graph=True)
+        except GraphError as error:
+            if any(step.into is not None for step in program.steps) and (
+                "inplace" in str(error) or "in-place" in str(error)
+            ):
+                return REFUSED
+            raise Disagreement(f"refused without an in-place step: {error}\n{program}") from error
+        for x, a in zip(leaves, program.leaves, strict=True):
+            _same(program, "a leaf was changed", x.array, a, 0.0)
+        for g, h in zip(plain, recorded, strict=True):
+            _same(program, "plain and recorded sweep differ", h.detach().numpy(), g, 1e-11)
+        rng = np.random.default_rng(len(program.steps))
+        moves = [rng.standard_normal(a.shape) for a in program.leaves]
+        weights = [rng.standard_normal(a.shape) for a in program.leaves]
+        second = _second(recorded, tensors_again, weights)
+        _replays(program)
+        if compiled:
+            _compiles(program, plain)
+        if torch is not None:
+            _equals_torch(torch, program, plain, second, weights)
+        return _differences(program, plain, second, moves, weights)
+
+
+def _second(recorded: list[Any], leaves: list[tg.Tensor], weights: list[np.ndarray]) -> list[np.ndarray]:
+    """The gradient of <gradient, weights>."""
+    total = tg.Tensor(np.zeros(()))
+    for g, w in zip(recorded, weights, strict=True):
+        total = total + (g * w).sum()
+    if not total.requires_grad:
+        return [np.zeros(x.shape) for x in leaves]
+    found = tg.autograd.grad(total, leaves, allow_unused=True)
+    return [np.zeros(x.shape) if h is None else h.numpy() for h, x in zip(found, leaves, strict=True)]
+
+
+def _replays(program: Program) -> None:
+    if any(step.into is not None for step in program.steps):
+        return  # a recording says what was computed, not that it was written over something
+    if not any(program.weights):
+        return
+    with tg.record_everything():
+        y = run(program, tensors(program))
+    assert y.node is not None
+    _same(program, "the replay differs", graph.replay([y.node])[y.node], y.array, 0.0)
+
+
+def _compiles(program: Program, plain: list[np.ndarray]) -> None:
+    """The compiled program, called twice: value and gradients, recorded and replayed."""
+    if not any(program.weights):
+        return
+    leaves = tensors(program)
+    expected = run(program, leaves).item()
+    compiled = compile(lambda *xs: run(program, list(xs)))
+    for _ in range(2):
+        y = compiled(*leaves)
+        _same(program, "the compiled value differs", y.detach().numpy(), np.asarray(expected), 1e-11)
+        if y.requires_grad:
+            for x in leaves:
+                x.grad = None
+            y.backward()
+            grads = [np.zeros(x.shape) if x.grad is None else x.grad.numpy() for x in leaves]
+            for g, h in zip(grads, plain, strict=True):
+                _same(program, "the compiled gradient differs", g, h, 1e-10)
+
+
+def _equals_torch(torch: Any, program: Program, plain: Any, second: Any, weights: Any) -> None:
+    leaves = [torch.from_numpy(a.copy()).requires_grad_() for a in program.leaves]
+    try:
+        y = run_torch(torch, program, leaves)
+        if not y.requires_grad:
+            return
+        grads = torch.autograd.grad(y, leaves, create_graph=True, allow_unused=True)
+    except RuntimeError as error:
+        if any(step.into is not None for step in program.steps):
+            return  # PyTorch refuses the in-place step; differences decide
+        raise Disagreement(f"PyTorch refuses: {error}\n{program}") from error
+    for g, h in zip(plain, grads, strict=True):
+        _same(program, "PyTorch's gradient differs", g, np.zeros(g.shape) if h is None else h.detach().numpy(), 1e-8)
+    total = sum((h * torch.from_numpy(w)).sum() for h, w in zip(grads, weights, strict=True) if h is not None)
+    if getattr(total, "requires_grad", False):
+        again = torch.autograd.grad(total, leaves, allow_unused=True)
+        if any(h is not None and h.isnan().any() for h in again):
+            return  # where a deviation is 0, ours has a second derivative and PyTorch has NaN
+        for g, h in zip(second, again, strict=True):
+            _same(
+                program,
+                "PyTorch's second gradient differs",
+                g,
+                np.zeros(g.shape) if h is None else h.numpy(force=True),
+                1e-6,
+            )
+
+
+def _differences(program: Program, plain: Any, second: Any, moves: Any, weights: Any) -> str:
+    """Directional derivatives of the value and of <gradient, weights>, at the step size that suits best."""
+
+    def value(scale: float) -> float:
+        with tg.no_grad():
+            return run(program, tensors(program, moves, scale)).item()
+
+    def sloped(scale: float) -> float:
+        return _dot([g.numpy() for g in gradients(program, tensors(program, moves, scale))], weights)
+
+    for what, function, slope in (("value", value, _dot(plain, moves)), ("gradient", sloped, _dot(second, moves))):
+        middle = function(0.0)
+        errors = []
+        for step in _STEPS:
+            above, below = function(step), function(-step)
+            numeric = (above - below) / (2 * step)
+            noise = 1e-9 * (1 + abs(middle)) / step * 1e-6
+            errors.append(abs(numeric - slope) - 1e-4 * max(1.0, abs(slope)) - noise)
+            if errors[-1] <= 0:
+                break
+        if min(errors) > 0:
+            if _kinked(function, middle):
+                return KINK
+            raise Disagreement(
+                f"central differences of the {what} differ from {slope:.9g} by {min(errors):.3g}\n{program}"
+            )
+    return AGREED
+
+
+def _kinked(function: Any, middle: float) -> bool:
+    """Whether the slopes on the two sides stay apart, or grow, as the step shrinks."""
+    gaps = []
+    for step in (1e-5, 1e-6):
+        above, below = function(step), function(-step)
+        gaps.append(abs((above - middle) - (middle - below)) / step)
+    return gaps[0] > 1e-3 and gaps[1] > 0.5 * gaps[0]
+
+
+def _dot(a: Any, b: Any) -> float:
+    return math.fsum(float(np.sum(x * y)) for x, y in zip(a, b, strict=True))
+
+
+def _same(program: Program, what: str, a: np.ndarray, b: np.ndarray, tolerance: float) -> None:
+    scale = max(1.0, float(np.max(np.abs(b), initial=0)))
+    if a.shape != b.shape or not np.all(np.abs(a - b) <= tolerance * scale):
+        gap = float(np.max(np.abs(a - b), initial=0)) if a.shape == b.shape else math.nan
+        raise Disagreement(f"{what} by {gap:.3g}: {a.tolist()} and {b.tolist()}\n{program}")
