@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from .dot import run_dot, to_graphviz
@@ -33,6 +33,7 @@ def draw(
     backward: bool = False,
     errors: Any = None,
     marks: Any = None,
+    names: Mapping[str, Any] | None = None,
     expand: Collection[str] = (),
     collapse: Collection[str] = (),
     theme: str = "auto",
@@ -47,6 +48,7 @@ def draw(
     level: "ops" for every primitive, "modules" for cells as boxes, "layers" with time folded away.
     steps: which time steps to show, a slice or numbers. elide: leave out the middle of sequences longer than this;
     None: of none.
+    names: what to call Tensors that have no name of their own, by name.
     expand, collapse: paths of modules to draw op by op, or as one box with everything inside.
     gradients: colour everything by the norm of the gradient that reaches it, with a strip chart of all steps.
     backward: draw the way of the gradient as a second set of edges. errors: relative errors, by node or parameter
@@ -64,6 +66,7 @@ def draw(
         name = getattr(x, "name", type(x).__name__)
         return draw_program(x.stages(*args, **kwargs), theme=theme, title=title or f"Program of {name}")
     found = record(x, args, kwargs)
+    found.names.update((tensor.node, name) for name, tensor in (names or {}).items() if tensor.node is not None)
     limit = ELIDE.get(level) if elide == "auto" else elide
     if isinstance(limit, str):
         raise ValueError(f'viz.draw: elide={elide!r} is neither a number of steps, None, nor "auto".')

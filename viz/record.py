@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tinygrad_rnn.graph import Node
-from tinygrad_rnn.state import record_everything, record_sources
+from tinygrad_rnn.state import record_everything, record_sources, scope
 
 
 class Recorded:
@@ -56,7 +56,8 @@ def record(x: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Recorded
 
 def _record_module(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Recorded:
     names: dict[Node, str] = {}
-    with record_everything(), record_sources():
+    alone = len(list(module.named_modules())) == 1  # then nothing below would carry a name
+    with record_everything(), record_sources(), scope(type(module).__name__ if alone else None):
         result = module(*args, **kwargs)
     nodes = [node for node in (_node(tensor) for tensor in tensors(result)) if node is not None]
     if not nodes:

@@ -133,7 +133,8 @@ def per_step_loss(T=5, seed=0, H=4, V=5):
                 with scope("head"):
                     y = h @ out.T + bias
                 with scope("loss"):
-                    total = total + ((y - target[t]) * (y - target[t])).mean()
+                    error = y - target[t]
+                    total = total + (error * error).mean()
     return total
 
 

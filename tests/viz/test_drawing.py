@@ -42,7 +42,7 @@ def test_a_module_is_recorded_whole_even_without_gradients():
 
 
 def test_the_last_state_of_a_module_stands_right_of_the_steps():
-    drawing = viz.draw(tg.nn.RNN(3, 4), n.Maker(0).data(4, 2, 3))
+    drawing = viz.draw(tg.nn.RNN(3, 4), n.Maker(0).data(4, 2, 3), level="ops")
     roots = [p for p in drawing.picture.placed if p.box.root]
     assert len(roots) == 2
     assert any(p.x > drawing.picture.bands[-1].x + drawing.picture.bands[-1].width for p in roots)

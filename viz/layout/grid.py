@@ -111,6 +111,8 @@ class Grid:
             return Way(low=self.wires.track(su.row, (su.number, source.role)))
         if su is tu and (edge.state < 0 or not tu.timed):
             return None
+        if su is not None and su.above:
+            return Way(straight="down")
         st = self.templates[tu.number]
         if su is None:
             if source.id not in self.beside:

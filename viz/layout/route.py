@@ -57,6 +57,8 @@ class Router:
 
     def _upwards(self, edge: Edge, way: Way, su: Unit, tu: Unit) -> Route:
         grid = self.grid
+        if way.straight == "down":
+            return self._down(edge)
         out, into = self._out(edge.source), self._into(grid.block(edge.target), tu, edge.source.role, edge.target)
         if way.straight == "bar":
             return self._bar(edge, way, out, into, su)
@@ -66,6 +68,19 @@ class Router:
         low = grid.track_y.get((su.row, way.low))
         high = grid.track_y.get((tu.row - 1, way.high))
         return _tidy([*out, *self._between(x1, x2, lane, low, high, su.row, tu.row, way), *into])
+
+    def _down(self, edge: Edge) -> Route:
+        """From above into the upper side of a box."""
+        grid = self.grid
+        (x1, y1), (x2, y2) = self.centre[edge.source.id], self.centre[edge.target.id]
+        above, below = grid.block(edge.source), grid.block(edge.target)
+        start, end = y1 + above.height / 2, y2 - below.height / 2
+        if grid.unit_of[edge.source.id].number in grid.bars:
+            return [(x2, start), (x2, end)]
+        x2 += min(max(x1 - x2, -0.3 * below.width), 0.3 * below.width)
+        row, target = grid.unit_of[edge.source.id].row, grid.unit_of[edge.target.id].row
+        low, high = grid.y[row] + grid.height[row] / 2, grid.y[target] - grid.height[target] / 2
+        return _tidy([(x1, start), (x1, low), (x2, high), (x2, end)])
 
     def _between(
         self,

@@ -27,7 +27,7 @@ class Unit:
         self.timed = timed
         self.boxes: list[Box] = []
         self.columns: set[int] = set()
-        self.recurrent = False
+        self.recurrent = self.above = False
         self.rank = self.row = self.slot = 0
 
 
@@ -164,6 +164,28 @@ def _joined_to_readers(
     return [number[g] for g in group]
 
 
+def _targets(
+    found: list[Unit], readers: dict[int, list[int]], sources: dict[int, list[int]], plain: list[bool]
+) -> list[tuple[int, int]]:
+    """(unit, reader) of what every step reads at its upper end, beside its main input: the targets of a loss.
+
+    They stand above, as in the textbooks, and so cross nothing.
+    """
+    chosen: dict[int, int] = {}
+    for unit in found:
+        i = unit.number
+        if not plain[i] or not unit.timed or len(readers.get(i, ())) != 1:
+            continue
+        reader = found[readers[i][0]]
+        single = len({box.role for box in reader.boxes if box.kind != "elided"}) == 1
+        others = [a for a in sources.get(reader.number, ()) if not plain[a]]
+        if reader.timed and single and others and not readers.get(reader.number):
+            chosen[i] = reader.number
+    made_from = {a for i in chosen for a in sources.get(i, ())}
+    shared = {a for a in made_from if not plain[a] or sources.get(a) or not chosen.keys() >= set(readers[a])}
+    return [(i, reader) for i, reader in chosen.items() if shared.isdisjoint(sources.get(i, ()))]
+
+
 def _number_rows(found: list[Unit], joints: list[tuple[int, int]], plain: list[bool]) -> None:
     rank = ranks(len(found), joints)
     readers: dict[int, list[int]] = {}
@@ -174,6 +196,12 @@ def _number_rows(found: list[Unit], joints: list[tuple[int, int]], plain: list[b
     for i in reversed(topological(len(found), joints)):  # inputs stand right below what reads them
         if plain[i] and i in readers and all(plain[a] for a in sources.get(i, ())):
             rank[i] = min(rank[b] for b in readers[i]) - 1
+    for i, reader in _targets(found, readers, sources, plain):
+        found[i].above = True
+        rank[i] = rank[reader] + 1
+        for a in sources.get(i, ()):
+            found[a].above = True
+            rank[a] = rank[reader] + 2
     rows: dict[tuple[int, ...], list[Unit]] = {}
     for unit in found:
         unit.rank = rank[unit.number]

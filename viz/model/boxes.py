@@ -56,11 +56,12 @@ class Maker:
         column = None if t is None else self.column_of.get(t)
         hidden = column is not None and self.diagram.columns[column].hidden
         single = self.detail[i] and not hidden
+        shared = key
         key = key or (i if single else (group, column))
         box = self.found.get(key)
         if box is None:
             kind = "elided" if hidden else self._kind(i)
-            where: Any = ("…", group) if hidden else role if single else ("group", group)
+            where: Any = shared or (("…", group) if hidden else role if single else ("group", group))
             box = self.found[key] = Box(-1, kind, group, column, where, self.graph.path[i])
             box.backward = node.scope.backward
             box.initial = i in fold.initial

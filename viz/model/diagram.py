@@ -86,6 +86,7 @@ class Diagram:
         self.heat: Heat | None = None
         self.marks: dict[int, str] = {}
         self.backward = False
+        self.names: dict[Any, str] = {}
         self.lines: dict[tuple[int, int], str] = {}
 
     @functools.cached_property

@@ -72,12 +72,12 @@ def _by_node(diagram: Diagram, errors: Mapping[Any, float]) -> dict[Any, float]:
 
 def _parameters(diagram: Diagram, name: str) -> list[Any]:
     """The parameters called `name`, with or without the path of their module."""
-    graph = diagram.graph
-    known = [graph.nodes[i] for i in range(len(graph.nodes)) if graph.is_parameter(i)]
-    found = [node for node in known if node.name and (node.name == name or name.endswith("." + node.name))]
+    graph, called = diagram.graph, diagram.names
+    known = [node for i, node in enumerate(graph.nodes) if graph.is_parameter(i) and node in called]
+    found = [node for node in known if called[node] == name or name.endswith("." + called[node])]
     if not found:
-        names = ", ".join(dict.fromkeys(node.name for node in known if node.name))
-        raise KeyError(f"viz.draw: no parameter is called {name!r}; there are {names or 'none with a name'}.")
+        names = ", ".join(dict.fromkeys(called[node] for node in known)) or "none with a name"
+        raise KeyError(f"viz.draw: no parameter is called {name!r}; there are {names}.")
     return found
 
 
@@ -138,8 +138,7 @@ def mark(diagram: Diagram, marks: Any) -> None:
 def _named(diagram: Diagram, where: str) -> list[str]:
     """The names of parameters that occur in a text."""
     said = set(where.replace(",", " ").replace(":", " ").split())
-    names = dict.fromkeys(node.name for node in diagram.graph.nodes if node.name)
-    return [name for name in names if name in said]
+    return [name for name in dict.fromkeys(diagram.names.values()) if name in said]
 
 
 def worst(heat: Heat) -> int | None:

@@ -13,8 +13,9 @@ _SIGNS = {"matmul": "@", "add": "+", "multiply": "×", "subtract": "−", "divid
 _PRODUCTS = {"matmul", "dot", "einsum", "tensordot", "linear"}
 
 
-def label(diagram: Diagram, names: Mapping[Any, str], classes: Mapping[str, str]) -> None:
-    """Fill in the titles of all boxes and the labels of recurrent edges."""
+def label(diagram: Diagram, classes: Mapping[str, str]) -> None:
+    """Fill in the titles of all boxes and the labels of recurrent edges. classes: the class of each module path."""
+    names = diagram.names
     cells: dict[int, str] = {}
     for box in diagram.boxes:
         main = diagram.graph.nodes[box.main]
@@ -24,7 +25,7 @@ def label(diagram: Diagram, names: Mapping[Any, str], classes: Mapping[str, str]
         elif box.kind == "module":
             _label_module(diagram, box, cells, classes)
         elif main.primitive is None:
-            box.title = clean(names.get(main) or main.name or "") or _unnamed(diagram, box)
+            box.title = clean(names.get(main, "")) or _unnamed(diagram, box)
             box.detail = shape(main.shape) if box.kind != "constant" else "" if box.title[:1].isdigit() else "scalar"
         elif box.kind == "input":
             box.title, box.detail = _slice_name(diagram, box, names), shape(main.shape)
@@ -50,7 +51,7 @@ def _slice_name(diagram: Diagram, box: Box, names: Mapping[Any, str]) -> str:
         reads.append(f"[{_index(index)}]" if index is not None else "")
         i = graph.parents[i][0]
     node = graph.nodes[i]
-    base = names.get(node) or node.name
+    base = names.get(node)
     if not base and node.primitive is not None:
         base = graph.path[i].rpartition(".")[2] or node.op
     base = base or ("initial" if box.initial else "input")
@@ -73,7 +74,7 @@ def _label_module(diagram: Diagram, box: Box, cells: dict[int, str], classes: Ma
         cells[box.group] = describe_group(diagram, box)
     name = box.path.rpartition(".")[2]
     if not name:
-        name = "cell" if kind == "cell" else "loss" if graph.nodes[box.main].shape == () else "output"
+        name = "loss" if graph.nodes[box.main].shape == () else "cell" if kind == "cell" else "output"
     box.title = clean(f"{name} · {classes[box.path]}" if box.path in classes else name)
     if box.backward:
         box.title = f"∂ {box.title}"
@@ -105,7 +106,7 @@ def describe_group(diagram: Diagram, box: Box) -> str:
 
 
 def _name_states(diagram: Diagram) -> None:
-    """Call the recurrent values h, and c where a cell also has a straight line of sums (LSTM)."""
+    """Call the recurrent values h, a running total Σ, and c where a cell also has a straight line of sums (LSTM)."""
     graph, fold = diagram.graph, diagram.fold
     called: dict[int, str] = {}
     pairs: dict[tuple[int, int], set[int]] = {}
@@ -113,10 +114,11 @@ def _name_states(diagram: Diagram) -> None:
         if edge.kind in ("recurrent", "cut") and not edge.source.backward:
             pairs.setdefault((edge.source.group, edge.target.group), set()).add(fold.role[edge.node])
     multiplied = {fold.role[p] for i, node in enumerate(graph.nodes) if node.op in _PRODUCTS for p in graph.parents[i]}
+    totals = {fold.role[i] for i, node in enumerate(graph.nodes) if node.shape == ()}
     for (source, target), roles in pairs.items():
         if source == target and diagram.groups[source][1] == "cell" and len(roles) <= 2:
             for role in roles:
-                called[role] = "h" if len(roles) == 1 or role in multiplied else "c"
+                called[role] = "Σ" if role in totals else "h" if len(roles) == 1 or role in multiplied else "c"
     for edge in diagram.edges:
         if edge.kind in ("recurrent", "cut"):
             edge.label = called.get(fold.role[edge.node], "")

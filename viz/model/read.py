@@ -45,7 +45,8 @@ def read(
     diagram = Diagram(graph, fold, level, cols, odd)
     Maker(diagram, expand).make()
     make_edges(diagram)
-    label(diagram, names or {}, classes or {})
+    diagram.names = {node: node.name for node in graph.nodes if node.name} | dict(names or {})
+    label(diagram, classes or {})
     return diagram
 
 

@@ -34,6 +34,17 @@ def shorten(text: str, size: float, room: float) -> str:
     return text + "…"
 
 
+def wrap(text: str, size: float, room: float) -> list[str]:
+    """`text` in lines of at most `room` pixels, broken at blanks."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        if lines and width(f"{lines[-1]} {word}", size) <= room:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(shorten(word, size, room))
+    return lines
+
+
 def clean(text: Any) -> str:
     """`text` as one line of visible signs: control signs, line breaks and surrogates become blanks or go."""
     text = str(text)

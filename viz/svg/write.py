@@ -8,11 +8,15 @@ from ..layout import Picture
 from ..model import words
 from ..model.heat import worst
 from .elements import axis, bands, boxes, buses, frames, wires
+from .legend import HEIGHT as KEY
+from .legend import legend
 from .path import num
 from .strip import LEGEND, scale_bar, strips
 from .xml import Content, check_theme, document, escape
 
 LINE, APART, HEADING = 18.0, 36.0, 30.0
+BOLD = 13.2
+"""The size that reckons with the width of bold 12 pixel text."""
 
 
 def write(picture: Picture, theme: str = "auto", summary: str = "", title: str = "", live: bool = False) -> str:
@@ -52,23 +56,29 @@ def content(picture: Picture, live: bool) -> Content:
             height += room
         parts.append(scale_bar(heat, left, height - 14))
         height += LEGEND
-    width = picture.width
-    for k, (sign, text) in enumerate(_remarks(picture)):
-        y = height + 8 + k * LINE
-        parts.append(f'<text class="callout" x="28" y="{num(y)}">{escape(f"{sign} {text}")}</text>\n')
-        width = max(width, words.width(f"{sign} {text}", 12) + 56)
-    return Content("".join(parts), width, height + (8 + LINE * len(_remarks(picture)) if _remarks(picture) else 0))
+    right = picture.width
+    if picture.diagram.level == "ops" and picture.diagram.boxes:
+        key, end = legend(picture, 28.0, height - 6)
+        parts.append(key)
+        right, height = max(right, end), height + KEY
+    room = max(right - 56, 400.0)
+    lines = [line for remark in _remarks(picture) for line in words.wrap(remark, BOLD, room)]
+    for k, line in enumerate(lines):
+        parts.append(f'<text class="callout" x="28" y="{num(height + 8 + k * LINE)}">{escape(line)}</text>\n')
+    if lines:
+        right, height = max(right, room + 56), height + 8 + LINE * len(lines)
+    return Content("".join(parts), right, height)
 
 
-def _remarks(picture: Picture) -> list[tuple[str, str]]:
+def _remarks(picture: Picture) -> list[str]:
     """What is said below the picture: the marks by number, and the worst box of a comparison."""
     diagram = picture.diagram
-    remarks = [(f"{k + 1}.", f"{_place(picture, box)}: {text}") for k, (box, text) in enumerate(diagram.marks.items())]
+    remarks = [f"{k + 1}. {_place(picture, box)}: {text}" for k, (box, text) in enumerate(diagram.marks.items())]
     if diagram.heat is not None and not diagram.heat.flows and diagram.heat.sign == "error":
         box = worst(diagram.heat)
         if box is not None:
             value = words.number(diagram.heat.numbers[box])
-            remarks.append(("Worst:", f"{_place(picture, box)}, relative error {value}"))
+            remarks.append(f"Worst: {_place(picture, box)}, relative error {value}")
     return remarks
 
 
