@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # A module imports strictly lower floors only, and this is the house from the ground up. "" is tinygrad_rnn itself: its
 # names are for the world above.
 FLOORS = [
-    ["errors", "files", "lazy", "generators"],
-    ["primitive", "state", "dtypes", "checkpoint", "trees", "data", "manual"],
+    ["errors", "files", "lazy", "generators", "plots"],
+    ["primitive", "state", "dtypes", "checkpoint", "trees", "data", "manual", "mistakes"],
     ["ops", "graph"],
     ["complaints", "printing", "writes"],
     ["backward", "protocols", "reading"],
@@ -25,12 +25,13 @@ FLOORS = [
     ["functions", "creation", "accelerator", "legacy"],
     ["vocabulary"],
     ["transforms", "function", "nn", "optim", "utils", "compiler"],
-    ["models", "distributed", "viz"],
+    ["models", "language", "distributed", "viz"],
     ["compare"],
     ["train", "export", "autograd", "serialization"],
     ["onnx"],
+    ["forecasting"],
     [""],
-    ["cli"],
+    ["cli", "dashboard"],
     ["__main__"],
 ]
 
@@ -60,7 +61,7 @@ ORDER = {
 
 # Tighter than the floors: the handwritten side owes nothing to the engine, and drawings read the graph alone.
 MAY_IMPORT = {"manual": {"errors"}, "data": {"errors", "files"}, "viz": {"graph", "state", "errors"}}
-IMPORTED_ONLY_BY = {"viz": {"cli"}, "cli": {"__main__"}}
+IMPORTED_ONLY_BY = {"viz": {"cli", "dashboard"}, "cli": {"__main__"}, "dashboard": set()}
 
 LONGEST_FILE = 400
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}

@@ -1,0 +1,48 @@
+"""`app`: the dashboard, in the browser."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+from .arguments import Commands, at_least, command
+from .console import INTERRUPTED, OK, Console, MissingExtraError
+
+__all__ = ["add"]
+
+_EXAMPLES = """
+app                           opens http://127.0.0.1:8501
+app --port 8600 --no-browser
+"""
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = command(commands, "app", run, "open the dashboard in a browser, on this machine only", _EXAMPLES)
+    parser.add_argument("--port", type=at_least(1), default=8501, help="default: 8501")
+    parser.add_argument("--no-browser", action="store_true", help="open no window; print the address")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until Ctrl-C; returns the exit code."""
+    console = Console(options)
+    missing = [name for name in ("streamlit", "matplotlib") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(f"the dashboard ({' and '.join(missing)})", "app,plot")
+    page = Path(__file__).resolve().parent.parent / "dashboard" / "page.py"
+    console.result(f"The dashboard: http://127.0.0.1:{options.port}  (Ctrl-C ends it)", port=options.port)
+    flags = {
+        "server.address": "127.0.0.1", "server.port": options.port, "browser.gatherUsageStats": "false",
+        "server.headless": "true" if options.no_browser else "false",
+    }  # fmt: skip
+    words = [word for flag, value in flags.items() for word in (f"--{flag}", str(value))]
+    process = subprocess.Popen([sys.executable, "-m", "streamlit", "run", str(page), *words], stdout=subprocess.DEVNULL)
+    try:
+        return OK if process.wait() == 0 else process.returncode
+    except KeyboardInterrupt:
+        process.wait()
+        console.say("The dashboard has ended. Start it again with: tinygrad-rnn app")
+        return INTERRUPTED

@@ -1,0 +1,145 @@
+"""A language model over characters or words: what the command line and the dashboard train on text.
+
+Imports nn and the vocabulary. Its description is all that is needed to build it again beside its weights.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from . import checkpoint, nn
+from .creation import from_numpy
+from .data.vocabulary import Vocabulary
+from .errors import CheckpointError, DataError, explain
+from .state import no_grad
+from .tensor import Tensor
+
+__all__ = ["CELLS", "LanguageModel", "load", "objective", "sample"]
+
+CELLS: dict[str, Callable[..., Any]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+
+
+class LanguageModel(nn.Module):
+    """Scores every next token: an embedding, recurrent layers, a linear head.
+
+    vocabulary: of V tokens. cell: "rnn", "lstm" or "gru". hidden: H. layers: L. embedding: D. dropout: between layers.
+    Raises KeyError for another cell.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        cell: str = "lstm",
+        *,
+        hidden: int = 128,
+        layers: int = 1,
+        embedding: int = 32,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.sizes = {"cell": cell, "hidden": hidden, "layers": layers, "embedding": embedding, "dropout": dropout}
+        self.embedding = nn.Embedding(len(vocabulary), embedding)
+        self.rnn = CELLS[cell](embedding, hidden, layers, dropout=dropout)
+        self.head = nn.Linear(hidden, len(vocabulary))
+
+    def forward(self, numbers: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """numbers: (T, B) int, tokens. state: of the last call, None for zeros. Returns scores (T, B, V), state."""
+        states, state = self.rnn(self.embedding(numbers), state)
+        return self.head(states), state
+
+    def describe(self) -> dict[str, Any]:
+        """Sizes and vocabulary, as JSON can hold them."""
+        return {"kind": "language model", **self.sizes, "vocabulary": self.vocabulary.describe()}
+
+    @classmethod
+    def from_description(cls, description: Any, where: str = "description") -> LanguageModel:
+        """Build the model that `describe` described, with fresh weights. Raises CheckpointError if it is no such."""
+        sizes = ("cell", "hidden", "layers", "embedding", "dropout")
+        if not isinstance(description, dict) or not {"kind", "vocabulary", *sizes} <= description.keys():
+            do = "Give a folder or file that `train` wrote."
+            raise CheckpointError(explain(where, expected="a language model", got="something else", do=do))
+        vocabulary = Vocabulary.from_description(description["vocabulary"])
+        chosen = {name: description[name] for name in sizes}
+        if chosen["cell"] not in CELLS:
+            raise CheckpointError(explain(where, expected=f"one of {', '.join(CELLS)}", got=repr(chosen["cell"])))
+        return cls(vocabulary, chosen.pop("cell"), **chosen)
+
+
+def objective(model: LanguageModel, batch: Any, state: Any) -> tuple[Tensor, Any]:
+    """Cross entropy in nats per token of a chunk (x, y), each (T, B) int, and the state to carry on."""
+    x, y = batch
+    scores, state = model(from_numpy(x), state)
+    return nn.functional.cross_entropy(scores.flatten(0, 1), from_numpy(y).flatten()), state
+
+
+def load(path: str | os.PathLike[str]) -> LanguageModel:
+    """The model that a run saved.
+
+    path: its folder (the best weights if there are, otherwise the last), or one of the files. Raises
+    MissingCheckpointError, CheckpointError or StateDictError.
+    """
+    where = os.fspath(path)
+    if os.path.isdir(where):
+        best = os.path.join(where, "best.safetensors")
+        where = best if os.path.exists(best) else os.path.join(where, "last.safetensors")
+    found = checkpoint.load(where)
+    described = found.description.get("model") if isinstance(found.description, dict) else None
+    model = LanguageModel.from_description(described, where)
+    model.load_state_dict({name: array for name, array in found.arrays.items() if not name.startswith("run/")})
+    model.eval()
+    return model
+
+
+def sample(
+    model: LanguageModel,
+    prompt: str = "",
+    *,
+    length: int = 200,
+    temperature: float = 1.0,
+    generator: np.random.Generator | None = None,
+) -> Iterator[str]:
+    """Let the model go on from a prompt, token by token, as text.
+
+    temperature: below 1 bolder choices are made rarer, 0 always takes the likeliest. generator: seed 0 unless given.
+    Raises DataError for a negative temperature or length, and for a prompt outside the vocabulary.
+    """
+    if not (np.isfinite(temperature) and temperature >= 0 and length >= 0):
+        got = f"temperature {temperature} and length {length}"
+        raise DataError(explain("sample", expected="a temperature and a length of at least 0", got=got))
+    generator = np.random.default_rng(0) if generator is None else generator
+    vocabulary = model.vocabulary
+    ids = vocabulary.encode(prompt)
+    if not len(ids):
+        ids = generator.integers(0, len(vocabulary), 1)
+    return _continued(model, ids, length, temperature, generator)
+
+
+def _continued(
+    model: LanguageModel, ids: np.ndarray, length: int, temperature: float, generator: np.random.Generator
+) -> Iterator[str]:
+    vocabulary, mode = model.vocabulary, model.training
+    model.eval()
+    try:
+        state = None
+        for _ in range(length):
+            # The recording switch is closed for one step at a time: between two, the reader's own code runs.
+            with no_grad():
+                scores, state = model(from_numpy(ids[:, None]), state)
+            ids = np.array([_draw(scores.numpy()[-1, 0].astype(np.float64), temperature, generator)])
+            yield vocabulary.separator + vocabulary.decode(ids)
+    finally:
+        model.train(mode)
+
+
+def _draw(scores: np.ndarray, temperature: float, generator: np.random.Generator) -> int:
+    if not temperature:
+        return int(scores.argmax())
+    # A tiny temperature divides to infinity; differences beyond 700 make no difference.
+    scaled = np.maximum((scores - scores.max()) / max(temperature, 1e-6), -700.0)
+    chances = np.exp(scaled)
+    return int(generator.choice(len(chances), p=chances / chances.sum()))

@@ -1,0 +1,90 @@
+"""Figures in one style: curves of a run, a fit, a forecast. Colour-blind safe, and told apart in grey by their dashes.
+
+matplotlib (extra `plot`) is imported inside. Figures are made without pyplot, so threads of a server may draw at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["COLOURS", "curves", "figure", "fit", "forecast", "run"]
+
+COLOURS = {"data": "#0072b2", "model": "#d55e00", "unseen": "#009e73", "other": "#666666", "zone": "#999999"}
+"""Of Okabe and Ito's palette: blue, vermilion (the red of it), bluish green, and greys."""
+
+
+def figure(width: float = 7.0, height: float = 3.4, columns: int = 1) -> tuple[Any, list[Any]]:
+    """A figure of so many inches and its axes, side by side. Raises ModuleNotFoundError without matplotlib."""
+    try:
+        made = importlib.import_module("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
+    except ModuleNotFoundError as error:
+        text = "figures need matplotlib. Install it with: pip install 'tinygrad_rnn[plot]'"
+        raise ModuleNotFoundError(text, name="matplotlib") from error
+    axes = [made.add_subplot(1, columns, column + 1) for column in range(columns)]
+    for one in axes:
+        one.spines[["top", "right"]].set_visible(False)
+        one.grid(True, color="#dddddd", linewidth=0.6)
+        one.set_axisbelow(True)
+    return made, axes
+
+
+def curves(axes: Any, lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, log: bool = False) -> None:
+    """Several (x, y) lines under their names, each with its own dashes; log: a logarithmic y axis."""
+    styles = [("#0072b2", "-"), ("#d55e00", "--"), ("#009e73", "-."), ("#666666", ":")]
+    for (name, (x, y)), (colour, dashes) in zip(lines.items(), styles * len(lines), strict=False):
+        axes.plot(x, y, dashes, color=colour, label=name, linewidth=1.6, marker="." if len(x) < 12 else None)
+    if log:
+        axes.set_yscale("log")
+    if len(lines) > 1:
+        axes.legend(frameon=False)
+
+
+def run(metrics: Sequence[Mapping[str, Any]], title: str = "") -> Any:
+    """Loss of training and validation, and the norm of the gradient, by training step.
+
+    metrics: lines as `train.read_metrics` gives them. Returns the figure.
+    """
+    norms = [line for line in metrics if line.get("gradient_norm") is not None]
+    made, axes = figure(9 if norms else 6, 3.2, columns=2 if norms else 1)
+    lines = {}
+    for name, key in (("training", "loss"), ("validation", "validation_loss")):
+        found = [line for line in metrics if line.get(key) is not None]
+        if found:
+            lines[name] = ([line["step"] for line in found], [line[key] for line in found])
+    curves(axes[0], lines)
+    axes[0].set(xlabel="step", ylabel="loss", title=title)
+    if norms:
+        curves(axes[1], {"norm": ([line["step"] for line in norms], [line["gradient_norm"] for line in norms])})
+        axes[1].set(xlabel="step", ylabel="gradient norm", title="norm of the gradient, before clipping")
+    return made
+
+
+def fit(axes: Any, x: np.ndarray, y: np.ndarray, y_hat: np.ndarray, *, title: str = "", kind: str = "model") -> None:
+    """Data and what the model says of them. x, y, y_hat: (T,). kind: a name from COLOURS for the model's line."""
+    axes.plot(x, y, color=COLOURS["data"], linewidth=1.0, label="data")
+    label = {"model": "model", "unseen": "prediction on unseen data"}[kind]
+    axes.plot(x, y_hat, "--", color=COLOURS[kind], linewidth=2.0, label=label)
+    axes.set(xlabel="x", ylabel="y", title=title)
+    axes.legend(frameon=False, loc="upper left")
+
+
+def forecast(axes: Any, y: np.ndarray, fitted: np.ndarray, beyond: np.ndarray, *, title: str = "") -> None:
+    """A series, the model on it, and the forecast beyond the last value on shaded ground.
+
+    y: (N,). fitted: (M,), M <= N, ending with the data. beyond: (K,), the forecast of steps N, N + 1, ...
+    """
+    N, K = len(y), len(beyond)
+    axes.plot(np.arange(N), y, color=COLOURS["data"], linewidth=1.0, label="data")
+    axes.plot(np.arange(N - len(fitted), N), fitted, ":", color=COLOURS["other"], linewidth=1.4, label="model")
+    if K:
+        # Joined to the last value the model gave, so that the line does not begin in mid-air.
+        joint = np.concatenate([fitted[-1:], beyond])
+        axes.plot(np.arange(N + K - len(joint), N + K), joint, color=COLOURS["model"], linewidth=2.0, label="forecast")
+        axes.axvspan(N - 1, N + K - 1, color=COLOURS["zone"], alpha=0.2, linewidth=0)
+        axes.axvline(N - 1, color="black", linewidth=1.5)
+    axes.set(xlabel="step", ylabel="y", title=title)
+    axes.legend(frameon=False, loc="upper left")
