@@ -147,6 +147,7 @@ IN_PLACE = (
 # methods that are no functions
 def _fill(self: Tensor, value: Any) -> Tensor:
     """Write `value` into every entry."""
+    value = value.item() if isinstance(value, Tensor) else value
     return self.rewrite(make(np.full(self.shape, value, self.dtype)))
 
 
@@ -305,7 +306,7 @@ METHODS: dict[str, tuple[Callable[..., Any], str] | Callable[..., Any]] = {
     "nelement": (lambda self: self.array.size, "Number of entries."),
     "element_size": (lambda self: self.array.itemsize, "Bytes of one entry."),
     "tolist": (lambda self: self._readable("tolist()") or self.array.tolist(), "The entries as nested lists."),
-    "contiguous": (lambda self: self if self.array.flags.c_contiguous else _clone(self), "Rows in C order, a copy if need be."),
+    "contiguous": (lambda self: self if self.array.flags.c_contiguous else _clone(self), "Rows in C order; may copy."),
     "is_contiguous": (lambda self: self.array.flags.c_contiguous, "Whether rows lie one after another."),
     "is_floating_point": (lambda self: self.array.dtype.kind == "f", "Whether the dtype is float32 or float64."),
     "cpu": (lambda self: self, "This tensor: there is no other device."),
