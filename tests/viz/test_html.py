@@ -263,6 +263,9 @@ def test_a_narrow_screen_shows_everything_below_each_other(visit):
     assert aside["y"] >= stage["y"] + stage["height"] - 1
     assert stage["width"] > 360
     assert page.evaluate("document.documentElement.scrollWidth") <= 380
+    page.wait_for_timeout(100)
+    width = float(page.locator("#stage svg").get_attribute("viewBox").split()[2])
+    assert width <= 2.1 * stage["width"], "it begins in a size that can be read"
 
 
 @pytest.mark.browser

@@ -29,16 +29,22 @@
     home = svg.getAttribute("viewBox").split(" ").map(Number);
     svg.removeAttribute("width"); svg.removeAttribute("height");
     chosen = null;
-    fit(); list(); search(); walk();
+    begin(); list(); search(); walk();
   }
 
   // Pan and zoom move the view box.
   function place() { svg.setAttribute("viewBox", box.map((v) => v.toFixed(1)).join(" ")); }
   function fit() {
-    const ratio = stage.clientWidth / Math.max(1, stage.clientHeight);
     box = [...home];
-    // A long sequence is shown from its beginning and not as a thin line.
-    if (home[2] / home[3] > 4 * ratio) box = [home[0], home[1], home[3] * ratio * 2, home[3] * 2];
+    place();
+  }
+  // What would be too small to read begins at its left end, in a size that can be read; "Fit" shows all of it.
+  function begin() {
+    fit();
+    const readable = 2 * stage.clientWidth;
+    if (home[2] <= readable) return;
+    const high = readable * stage.clientHeight / stage.clientWidth;
+    box = [home[0], home[1] + Math.max(0, (home[3] - high) / 2), readable, high];
     place();
   }
   function zoom(by, x = 0.5, y = 0.5) {
@@ -217,7 +223,7 @@
   $("in").addEventListener("click", () => zoom(0.8));
   $("out").addEventListener("click", () => zoom(1.25));
   $("fit").addEventListener("click", fit);
-  window.addEventListener("resize", fit);
+  window.addEventListener("resize", begin);
   dark(matchMedia("(prefers-color-scheme: dark)").matches);
   show(0);
 })();

@@ -33,15 +33,19 @@ def _strip(picture: Picture, flow: Flow, scale: Scale, top: float) -> str:
         at = {band.column.first: band.x + band.width / 2 for band in bands}
         wide = min(40.0, bands[0].width * 0.5)
     paths: dict[int, list[str]] = {}
+    caps = []  # a line on top of each bar, to be seen on any ground
     for t, norm in flow.norms:
         share = scale.share(norm)
         bucket = round(share * (BUCKETS - 1))
-        paths.setdefault(bucket, []).append(f"M{num(at[t])} {num(floor)}v{num(-1 - share * (HEIGHT - 1))}")
+        high = 1 + share * (HEIGHT - 1)
+        paths.setdefault(bucket, []).append(f"M{num(at[t])} {num(floor)}v{num(-high)}")
+        caps.append(f"M{num(at[t] - wide / 2)} {num(floor - high)}h{num(wide)}")
     bars = "".join(
         f'<path class="bar" style="stroke:{colour(bucket / (BUCKETS - 1))};stroke-width:{num(wide)}" '
         f'd="{"".join(lines)}"/>'
         for bucket, lines in sorted(paths.items())
     )
+    bars += f'<path class="cap" d="{"".join(caps)}"/>'
     name = f"‖∂L/∂h‖ {flow.name}"
     said = _verdict(flow)
     kind = " mark" if flow.verdict else ""

@@ -29,6 +29,7 @@ _FIXED = f"""
 @ text.heading{{text-anchor:start;font-weight:600;font-size:16px}}
 @ text.badge{{font-weight:700;font-size:11px}}
 @ path{{fill:none;stroke-width:1.4}}
+@ path.cap{{stroke-width:1}}
 @ .e.recurrent{{stroke-width:2.2}}
 @ .e.cut{{stroke-width:2.2;stroke-dasharray:1 5;stroke-linecap:round}}
 @ .e.part{{stroke-dasharray:5 4}}
@@ -62,7 +63,7 @@ _COLOURED = """
 @ .band{fill:<band>;stroke:none}
 @ .band.hidden{fill:none;stroke:<faint>}
 @ .frame{stroke:<faint>}
-@ .e,@ path.axis{stroke:<line>}
+@ .e,@ path.axis,@ path.cap{stroke:<line>}
 @ .e.recurrent,@ .e.cut{stroke:<state>}
 @ .e.weight,@ .bus path{stroke:<bus>}
 @ .n rect{fill:<op>;stroke:<op line>}
