@@ -1,7 +1,7 @@
 """What a command says, and how it fails: text for people, one JSON object for machines, exit codes for scripts.
 
 Exit codes: 0 done; 1 a check did not pass; 2 the request cannot be met as it stands; 3 something must be installed
-first; 130 Ctrl-C, 143 SIGTERM; 141 the reader of the output went away.
+first; 130 interrupted; 141 the reader of the output went away.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..train.reports import Bar, Lines, Quiet, Report
 
 __all__ = ["FAILED", "MISSING", "OK", "REFUSED", "Console", "MissingExtraError", "RefusedError", "report_for"]
 
-OK, FAILED, REFUSED, MISSING, INTERRUPTED, TERMINATED, NO_READER = 0, 1, 2, 3, 130, 143, 141
+OK, FAILED, REFUSED, MISSING, INTERRUPTED, NO_READER = 0, 1, 2, 3, 130, 141
 
 
 class RefusedError(TinygradError):

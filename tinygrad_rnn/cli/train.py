@@ -46,7 +46,7 @@ def add(commands: Commands) -> None:
     """Add the command."""
     parser = command(commands, "train", run, "train an RNN, LSTM or GRU on text", _EXAMPLES)
     # Flags not given are absent from the options, so that a file may decide them.
-    parser.add_argument("model", nargs="?", choices=CHOICES["model"], default=argparse.SUPPRESS, help="default: lstm")
+    parser.add_argument("model", nargs="?", choices=CHOICES["model"], help="default: lstm")
     for field in fields(Settings):
         if field.name != "model":
             default = f" (default: {field.default})" if field.default not in ("", 0) else ""
@@ -132,7 +132,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    given: dict[str, Any] = {f.name: getattr(options, f.name) for f in fields(Settings) if hasattr(options, f.name)}
+    found = {field.name: getattr(options, field.name, None) for field in fields(Settings)}
+    given: dict[str, Any] = {name: value for name, value in found.items() if value is not None}
     if not options.resume:
         return settle(options.config, given)
     kept = Settings(**read(os.path.join(options.out, CONFIG)))

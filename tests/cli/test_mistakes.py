@@ -1,0 +1,197 @@
+"""What goes wrong is told in a sentence on standard error, with an exit code, and never as a traceback."""
+
+import importlib.util
+import os
+
+import pytest
+
+
+def refused(done, *words, code=2):
+    assert done.code == code, done
+    assert done.out == ""
+    assert "Traceback" not in done.err
+    for word in words:
+        assert word in done.err
+    return done
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "required"),
+        (("trian",), "invalid choice"),
+        (("train", "transformer"), "rnn"),
+        (("train", "--hidden", "0"), "--hidden: expected a whole number of at least 1, got '0'"),
+        (("train", "--hidden", "many"), "got 'many'"),
+        (("train", "--lr", "-1"), "--lr: expected a number above 0"),
+        (("train", "--lr", "nan"), "--lr: expected a number above 0"),
+        (("train", "--dropout", "1"), "--dropout: expected a number from 0 to below 1"),
+        (("train", "--hiden=3"), "unrecognized arguments: --hiden"),
+        (("sample", "--temperature", "hot"), "--temperature: expected a number of at least 0"),
+        (("sample", "--length", "-1"), "--length: expected a whole number of at least 0"),
+        (("forecast",), "CSV"),
+        (("forecast", "a.csv", "--lag", "0"), "--lag: expected a whole number of at least 1"),
+        (("draw", "--level", "atoms"), "invalid choice: 'atoms'"),
+        (("draw", "--steps", "0"), "--steps"),
+        (("compare", "--steps", "x"), "--steps"),
+        (("doctor", "--seconds", "0"), "--seconds"),
+        (("bench", "cnn"), "invalid choice: 'cnn'"),
+        (("export", "--time", "0"), "--time"),
+        (("app", "--port", "http"), "--port"),
+        (("info", "--all"), "unrecognized arguments"),
+        (("completion", "powershell"), "invalid choice: 'powershell'"),
+    ],
+)
+def test_bad_flags(tg, words, said):
+    refused(tg(*words), said)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("train", "--text", "no.txt", "--out", "o"), "no.txt"),
+        (("train", "--config", "no.toml"), "no.toml"),
+        (("train", "--resume", "--out", "nothing"), "nothing"),
+        (("sample", "nothing"), "Train a model first with: tinygrad-rnn train"),
+        (("export", "nothing", "--out", "w.safetensors"), "Train a model first"),
+        (("forecast", "no.csv"), "no.csv"),
+        (("draw", "nothing"), "expected rnn, lstm, gru, a folder that `train` wrote, or module:function"),
+        (("compare", "transformer"), "expected one of regression"),
+        (("compare", "no_such_module:f"), "there is no module 'no_such_module'"),
+        (("doctor", "no_such_module:f"), "there is no module 'no_such_module'"),
+        (("doctor", "--break", "typo"), "expected one of: shared activation"),
+        (("doctor", "lstm", "--break", "gradient transposed"), "works on regression"),
+        (("draw", "--out", "picture.bmp"), "picture.bmp"),
+        (("draw", "--out", "no/such/folder.svg"), "no/such"),
+        (("export", "--out", "m.pt"), "m.pt"),
+    ],
+)
+def test_missing_files_and_names(tg, words, said):
+    refused(tg(*words), said)
+
+
+def test_files_that_are_not_what_they_seem(tg, tmp_path):
+    (tmp_path / "binary").write_bytes(b"\0\xff\xfe" * 100)
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "short").write_text("ab")
+    (tmp_path / "bad.toml").write_text("hidden = = 3")
+    (tmp_path / "odd.toml").write_text("width = 3")
+    (tmp_path / "kind.toml").write_text('hidden = "wide"')
+    (tmp_path / "range.toml").write_text("hidden = 0")
+    (tmp_path / "fake.safetensors").write_bytes(b"not at all" * 10)
+    refused(tg("train", "--text", "binary"), "binary", "byte")
+    refused(tg("train", "--text", "empty"), "an empty file")
+    refused(tg("train", "--text", "short"), "at least")
+    refused(tg("train", "--text", tmp_path), "irectory")
+    refused(tg("train", "--config", "bad.toml"), "bad.toml: expected TOML")
+    refused(tg("train", "--config", "odd.toml"), "'width'", "hidden")
+    refused(tg("train", "--config", "kind.toml"), "hidden: expected a value of type int, got 'wide'")
+    refused(tg("train", "--config", "range.toml"), "expected a whole number of at least 1")
+    refused(tg("sample", "fake.safetensors"), "fake.safetensors")
+    refused(tg("forecast", "binary"), "binary")
+    refused(tg("forecast", "empty"), "an empty file")
+
+
+def test_tables_that_cannot_be_forecast(tg, series, tmp_path):
+    refused(tg("forecast", series), "'step', 'wave'", "Choose one")
+    refused(tg("forecast", series, "--column", "tide"), "'tide'")
+    refused(tg("forecast", series, "--column", "7"), "0 to 1")
+    refused(tg("forecast", series, "--column", "wave", "--lag", 500, "-q"), "Time lag dt=500 must be smaller")
+    refused(tg("forecast", series, "--column", "wave", "--lag", 112, "-q"), "Use a smaller lag")
+    refused(tg("forecast", series, "--column", "wave", "--plot", "x.bmp"), "x.bmp")
+    refused(tg("forecast", series, "--column", "wave", "--out", "no/x.csv"), "there is no folder")
+    (tmp_path / "gap.csv").write_text("y\n1\nnan\n3\n")
+    refused(tg("forecast", "gap.csv"), "line 3", "nan")
+    (tmp_path / "flat.csv").write_text("y\n" + "1\n" * 60)
+    refused(tg("forecast", "flat.csv", "-q"), "a constant")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
+def test_what_may_not_be_read_or_written(tg, text, tmp_path):
+    text.chmod(0)
+    refused(tg("train", "--text", text), "ermission")
+    (tmp_path / "locked").mkdir(mode=0o500)
+    refused(tg("train", "--out", "locked/run"), "ermission")
+
+
+def test_a_folder_where_a_file_stands(tg, text):
+    refused(tg("train", "--text", text, "--out", text, "--steps", 1, "--batch", 2, "--quiet"), str(text))
+
+
+def test_a_run_is_not_replaced_unasked_and_not_resumed_as_another(tg, text, trained):
+    again = ("train", "--text", text, "--batch", 4, "--time", 10, "--steps", 2, "--quiet")
+    refused(tg(*again), "--resume", "--overwrite")
+    refused(tg("train", "--resume", "--hidden", 9), "got another --hidden")
+    refused(tg("train", "--resume", "--overwrite"), "--overwrite")
+    assert tg(*again, "--overwrite").code == 0
+
+
+def test_a_prompt_outside_the_vocabulary(tg, trained):
+    refused(tg("sample", "--prompt", "Ω", "--json"), "'Ω'")
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:50], lambda b: b[:-4] + b"oops", lambda b: b""])
+def test_a_damaged_checkpoint(tg, trained, damage):
+    path = trained / "best.safetensors"
+    path.write_bytes(damage(path.read_bytes()))
+    refused(tg("sample"), "best.safetensors")
+
+
+MODULE = """
+import numpy as np
+import tinygrad_rnn as tg
+def number(): return 3
+def pair(): return (lambda p: p["w"].sum()), 3
+def only(): return (lambda p: p["w"].sum()), {"w": np.ones(3)}
+def broken(): return np.ones(3) @ np.ones(4)
+def inside(): return (lambda p: p["v"].sum()), {"w": np.ones(3)}
+"""
+
+
+def test_functions_of_the_users_that_go_wrong(tg, tmp_path):
+    (tmp_path / "faulty_module.py").write_text(MODULE)
+    (tmp_path / "no_python.py").write_text("def (:")
+    refused(tg("compare", "faulty_module:number"), "expected it to return (loss_fn, params)", "got int")
+    refused(tg("compare", "faulty_module:pair"), "expected params as a dict")
+    refused(tg("doctor", "faulty_module:only"), "got no gradients to look at")
+    refused(tg("compare", "faulty_module:none"), "has no function 'none'. It has: number")
+    refused(tg("compare", "faulty_module:broken"), "raised ValueError at", "faulty_module.py, line 7")
+    refused(tg("compare", "faulty_module:inside"), "raised KeyError at", "line 8")
+    refused(tg("draw", "faulty_module:number"), "faulty_module:number")
+    refused(tg("compare", "no_python:f"), "SyntaxError")
+    refused(tg("compare", ":f"), "expected module:function")
+    assert tg("compare", "faulty_module:only").code == 0
+
+
+def test_what_to_install(tg, trained, series, monkeypatch):
+    real = importlib.util.find_spec
+    hidden = {"matplotlib", "streamlit", "onnx"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in hidden else real(name, *rest))
+    refused(tg("app"), "pip install 'tinygrad_rnn[app,plot]'", code=3)
+    refused(tg("forecast", series, "--plot", "x.png"), "pip install 'tinygrad_rnn[plot]'", code=3)
+    refused(tg("compare", "--plot", "x.png"), "pip install 'tinygrad_rnn[plot]'", code=3)
+    done = tg("export")
+    assert (done.code, "tinygrad_rnn[onnx]" in done.err) == (3, True) or "writes no ONNX yet" in done.err
+
+
+def test_png_without_a_library_for_it(tg, monkeypatch):
+    import viz.raster
+
+    monkeypatch.setattr(viz.raster, "_module", lambda name: None)
+    refused(tg("draw", "--out", "x.png", "--quiet"), "pip install", code=3)
+
+
+def test_training_works_without_matplotlib_and_without_rich(tg, text, monkeypatch, tmp_path):
+    import tinygrad_rnn.plots
+
+    def missing(*sizes, **more):
+        raise ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib")
+
+    monkeypatch.setattr(tinygrad_rnn.plots, "figure", missing)
+    done = tg("train", "rnn", "--text", text, "--hidden", 4, "--batch", 2, "--time", 5, "--steps", 2)
+    assert done.code == 0
+    assert not (tmp_path / "run/curves.png").exists()
+
+
+def test_too_much_memory_is_a_sentence(tg, text):
+    refused(tg("train", "--text", text, "--hidden", 10**12, "--quiet"), "memory")
