@@ -50,6 +50,8 @@ def reduction(s: Any) -> None:
     """A reduction over random axes."""
     name = s.pick(("sum", "mean", "max", "min", "prod", "logsumexp", "var", "std"))
     v = s.tamed(s.value())
+    if not s.of(v).size:
+        name = "sum"  # of nothing there is no largest
     axes = _axes(s, s.of(v).ndim)
     params: dict[str, Any] = {"axis": axes, "keepdims": bool(s.choose(2))}
     if name in ("var", "std"):

@@ -12,5 +12,6 @@ from .shape import SHAPE
 
 TABLE: dict[str, Op] = {**ELEMENTWISE, **REDUCE, **CONTRACT, **SHAPE, **INDEX}
 RANDOM = ("bernoulli",)
+CONSTANT = ("zeros_like", "ones_like")  # of float arrays make float arrays that do not depend on them
 
-__all__ = ["RANDOM", "TABLE", "Edge", "Op", "Sample", "call", "draw", "mask", "rng_of", "spread", "whole"]
+__all__ = ["CONSTANT", "RANDOM", "TABLE", "Edge", "Op", "Sample", "call", "draw", "mask", "rng_of", "spread", "whole"]

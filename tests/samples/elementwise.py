@@ -111,6 +111,7 @@ def _astype() -> Op:
     dtypes = [np.float32, np.float64, np.int64, np.float32]
     samples = [call(draw(*shape, low=0, high=5), dtype=np.dtype(d)) for shape, d in zip(_SHAPES, dtypes, strict=False)]
     samples.append(call(whole(3), dtype=np.dtype(np.float64)))
+    samples.append(call(draw(3, 2), dtype=np.dtype(np.float64)))
     return Op(
         samples, lambda x, dtype: np.array(x, dtype=dtype), lambda t, x, dtype: x.to(getattr(t, np.dtype(dtype).name))
     )
