@@ -50,10 +50,10 @@ def mutated(array: np.ndarray, *, by: Node | None = None) -> None:
 
 def shows_leaf(node: Node | None, array: np.ndarray) -> bool:
     """Whether `array` is memory of a leaf that requires grad, seen through views from `node` back to it."""
-    while (
-        node is not None and node.primitive is not None and node.primitive.kind in ("shape", "index") and node.parents
-    ):
-        node = node.parents[0]
+    while node is not None and node.primitive is not None and node.parents:
+        if node.primitive.kind not in ("shape", "index") and node.op not in ("einsum", "stop_gradient"):
+            return False
+        node = node.parents[0]  # an op that may return a view shows its first argument
     if node is None or node.primitive is not None or not node.needs_grad:
         return False
     return owner(node.value) is owner(array)

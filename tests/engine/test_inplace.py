@@ -117,6 +117,13 @@ def leaf_written_through_a_view(lib: Any, t: Any, w: Any) -> Any:
     return (v * w).sum()
 
 
+@gives(REFUSED)
+def leaf_written_through_an_einsum(lib: Any, t: Any, w: Any) -> Any:
+    v = lib.einsum("i->i", w)
+    v += 1
+    return (v * w).sum()
+
+
 @gives([6, 6])
 def flip_is_a_copy(lib: Any, t: Any, w: Any) -> Any:
     y = w * 1.0

@@ -139,13 +139,12 @@ def draw_program(choose: Chooser, length: int, *, inplace: bool = False, kinks: 
 def _binary(s: Sketch, kinks: bool) -> None:
     name = s.pick([n for n in BINARY if kinks or n not in ("maximum", "minimum", "remainder", "floor_divide")])
     a = s.tamed(s.value())
-    if s.choose(4) == 0:
-        b: Any = s.number()
-    else:
+    b: Any = s.number()
+    if s.choose(4):
         fitting = [
             Value(i) for i, x in enumerate(s.arrays) if x.dtype.kind == "f" and _broadcasts(s.of(a).shape, x.shape)
         ]
-        b = s.tamed(s.pick(fitting))
+        b = s.tamed(s.pick(fitting)) if fitting else b
     if name in ("divide", "remainder", "floor_divide"):
         b = abs(b) + 0.4 if isinstance(b, float) else s.do("add", s.do("square", b), 0.4)
     if name == "power":

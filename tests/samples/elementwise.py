@@ -141,7 +141,7 @@ ELEMENTWISE: dict[str, Op] = {
     "multiply": binary("multiply"),
     "divide": binary("divide", right=(0.5, 2.0)),
     "negative": unary("negative"),
-    "positive": unary("positive"),
+    "positive": unary("positive", torch=lambda t, x: x.clone()),
     "remainder": binary("remainder", -4.0, 4.0, right=(0.7, 1.9), torch=tensors("remainder")),
     "floor_divide": binary(
         "floor_divide", -4.0, 4.0, right=(0.7, 1.9), torch=lambda t, a, b: t.div(a, b, rounding_mode="floor")
