@@ -141,8 +141,7 @@ def characters():
 
 
 PICTURES = {
-    "echo_light.svg": lambda: viz.draw(seeded(Echo()), data(5, 1, 1), theme="light"),
-    "echo_dark.svg": lambda: viz.draw(seeded(Echo()), data(5, 1, 1), theme="dark"),
+    "cell_and_head.svg": lambda: viz.draw(seeded(Echo()), data(5, 1, 1)),
     "every_step.svg": lambda: viz.draw(seeded(EveryStep()), data(5, 2, 1), data(5, 2, 1)),
     "every_op.svg": lambda: viz.draw(seeded(nn.LSTM(3, 4)), data(3, 2, 3), level="ops"),
     "layers.svg": lambda: viz.draw(

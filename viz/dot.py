@@ -1,8 +1,7 @@
 """DOT for whoever wants Graphviz. Our own pictures need none of it.
 
 The `graphviz` package (pure Python) writes the text, and only when asked for. A `dot` program is run only on request,
-in a child
-process with a time limit. A layout library is never loaded into this process.
+in a child process with a time limit. A layout library is never loaded into this process.
 """
 
 from __future__ import annotations

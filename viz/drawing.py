@@ -70,15 +70,24 @@ def draw(
     limit = ELIDE.get(level) if elide == "auto" else elide
     if isinstance(limit, str):
         raise ValueError(f'viz.draw: elide={elide!r} is neither a number of steps, None, nor "auto".')
-    reader = functools.partial(read, found.nodes, steps=steps, elide=limit, names=found.names, classes=found.classes)
+    plain = functools.partial(read, found.nodes, steps=steps, elide=limit, names=found.names, classes=found.classes)
+    measured: list[Diagram] = []
+
+    def reader(**options: Any) -> Diagram:
+        diagram = plain(**options)
+        diagram.backward = backward
+        if gradients:
+            if measured:  # another view of the same recording
+                diagram.values, diagram.gradients = measured[0].values, measured[0].gradients
+            look_at_gradients(diagram)
+            measured[:] = measured or [diagram]
+        if errors is not None:
+            look_at_errors(diagram, errors)
+        if marks:
+            mark(diagram, marks)
+        return diagram
+
     diagram = reader(level=level, expand=expand, collapse=collapse)
-    diagram.backward = backward
-    if gradients:
-        look_at_gradients(diagram)
-    if errors is not None:
-        look_at_errors(diagram, errors)
-    if marks:
-        mark(diagram, marks)
     return Drawing(diagram, reader, theme=theme, engine=engine, timeout=timeout, title=title or found.title)
 
 
@@ -136,7 +145,7 @@ class Drawing(Shown):
         def read_view(view: View) -> Diagram:
             diagram = self._reader(level="modules", expand=view.expand, collapse=view.collapse)
             diagram.backward = True
-            if measured is not None:
+            if measured is not None and diagram.values is None:
                 diagram.values, diagram.gradients = measured
             return diagram
 

@@ -1,8 +1,7 @@
 """A drawing as one HTML file that works offline: pan, zoom, open and close modules, search, and a walk through time.
 
 Every state of the modules that can be reached is a picture laid out here; the script only shows the right one. The
-policy in the head
-lets nothing be loaded and no other script run, so a hostile label has nowhere to go.
+policy in the head lets nothing be loaded and no other script run, so a hostile label has nowhere to go.
 """
 
 from __future__ import annotations

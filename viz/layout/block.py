@@ -1,8 +1,8 @@
 """Blocks: a box, or boxes laid out together in a frame, with ports at the border where edges come in and go out.
 
 A block is laid out once for a role and stamped for every time step. All coordinates are relative to the middle of the
-block; y grows
-downwards, data flow upwards. Blocks nest: a cell of ops is a block, and so is an island of modules outside the loop.
+block; y grows downwards, data flow upwards. Blocks nest: a cell of ops is a block, and so is an island of modules
+outside the loop.
 """
 
 from __future__ import annotations
@@ -84,8 +84,7 @@ def compose(
     edges: (source box, target box) inside. entering: (source outside, box inside). leaving: boxes whose value leaves
     upwards.
     rails: chains of boxes to lie in one row. from_left, to_right: boxes reached from the left, or left to the right,
-    by recurrent
-    edges. late: boxes that stand close to their readers. title: draw a frame with this title.
+    by recurrent edges. late: boxes that stand close to their readers. title: draw a frame with this title.
     """
     home = {key: k for k, block in enumerate(blocks) for key in block.places}
     inside, within = [], []

@@ -1,16 +1,15 @@
 """Units on a grid: time steps are columns from left to right, units are rows from bottom to top.
 
-`Grid` holds the measures; `stamp` puts the boxes of every column down, `route` draws the edges between them. One pass
-each.
+`Grid` holds the measures; `place` puts the boxes of every column down, `route` draws the edges between them.
 """
 
 from __future__ import annotations
 
-from ..model import Box, Diagram
+from ..model import Box, Diagram, Edge
 from .block import Block, Key
 from .measure import initial_size
 from .rows import Unit, in_gutter, sequences_between, starting, units
-from .templates import Template, templates
+from .templates import templates
 from .wires import Way, Wires
 
 COLUMN_GAP, LANE, ROW_GAP, TRACK = 42.0, 9.0, 34.0, 9.0
@@ -100,7 +99,7 @@ class Grid:
     def _plan(self) -> list[Way | None]:
         return [None if edge.source.id in self.gutter else self._way(edge) for edge in self.diagram.edges]
 
-    def _way(self, edge) -> Way | None:
+    def _way(self, edge: Edge) -> Way | None:
         source, target = edge.source, edge.target
         su, tu = self.unit_of.get(source.id), self.unit_of.get(target.id)
         if source.id in self.below:
@@ -294,6 +293,3 @@ def entering_x(block: Block, source: Key, target: Key) -> float:
     """Where, relative to its middle, a value enters a block from below."""
     route = block.entering.get((source, target))
     return route[0][0] if route else 0.0
-
-
-__all__ = ["COLUMN_GAP", "Grid", "Template", "entering_x", "leaving_x"]

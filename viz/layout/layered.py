@@ -2,13 +2,10 @@
 boxes.
 
 The method is Sugiyama's: ranks by longest path, one stand-in per row for an edge that passes it, order within rows by
-barycentres,
-places by least squares. Two things are added for recurrent cells: a *rail* is a chain of nodes kept in one row from
-left to right
-(the line of a state through its cell), and ports are nodes without size in the lowest and highest row.
-Sources: K. Sugiyama et al., "Methods for visual understanding of hierarchical system structures" (1981); least
-squares in order
-by pooling adjacent violators, M. Ayer et al. (1955).
+barycentres, places by least squares. Two things are added for recurrent cells: a *rail* is a chain of nodes kept in
+one row from left to right (the line of a state through its cell), and ports are nodes without size in the lowest and
+highest row. Sources: K. Sugiyama et al., "Methods for visual understanding of hierarchical system structures" (1981);
+least squares in order by pooling adjacent violators, M. Ayer et al. (1955).
 """
 
 from __future__ import annotations
@@ -55,8 +52,7 @@ def layered(
     rails: chains of nodes to keep in one row. first, last: nodes wanted at the left and right end of their row.
     bottom, top: nodes
     for a row below and above all others. late: sources that move up to their readers. ends: for each edge how far
-    from the middle
-    of its source and of its target it is attached.
+    from the middle of its source and of its target it is attached.
     """
     n = len(boxes)
     rails = _possible(n, edges, rails)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..model import Box, Edge
 from .block import Block, Key, Route
-from .grid import Grid, entering_x, leaving_x
+from .grid import Grid
 from .rows import Unit
 from .wires import Way
 
@@ -240,6 +240,3 @@ def _tidy(points: Route) -> Route:
             kept.pop()
         kept.append(point)
     return kept
-
-
-__all__ = ["Router", "entering_x", "leaving_x"]

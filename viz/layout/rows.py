@@ -1,8 +1,8 @@
 """Rows from bottom to top: inputs, layers, outputs, loss.
 
 A *unit* is what gets a row: a group of roles that repeats in every column, or an island of boxes outside time. A
-recurrent group has
-a row of its own, so its state travels in a straight line; groups without recurrence may stand side by side.
+recurrent group has a row of its own, so its state travels in a straight line; groups without recurrence may stand
+side by side.
 """
 
 from __future__ import annotations

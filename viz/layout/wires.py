@@ -1,8 +1,8 @@
 """Which way an edge takes between rows and columns, decided once for all edges between the same roles.
 
 An edge goes straight up where nothing is in the way. Else it takes a *lane*, a vertical line in the free room right
-of a column, and
-*tracks*, horizontal lines in the free room between two rows. Edges that come from the same place share them.
+of a column, and *tracks*, horizontal lines in the free room between two rows. Edges that come from the same place
+share them.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ GRADIENT, ERROR = "gradient norm ‖∂L/∂·‖", "relative error"
 
 
 def look_at_gradients(diagram: Diagram) -> None:
-    """Measure values and gradients of all nodes, and lay the gradients over the diagram.
+    """Measure values and gradients of all nodes, if they are not measured yet, and lay the gradients over the diagram.
 
     Raises ValueError if nothing in the graph requires a gradient.
     """
@@ -26,9 +26,10 @@ def look_at_gradients(diagram: Diagram) -> None:
             "viz.draw: gradients=True, but nothing that was drawn requires a gradient. Give the parameters "
             "requires_grad=True, or draw the loss and not its value."
         )
-    values = values_of(graph)
-    diagram.values = [measure(value) for value in values]
-    diagram.gradients = gradients_of(graph, values)
+    if diagram.values is None or diagram.gradients is None:
+        values = values_of(graph)
+        diagram.values = [measure(value) for value in values]
+        diagram.gradients = gradients_of(graph, values)
     numbers: dict[int, float] = {}
     for box in diagram.boxes:
         found = _of(diagram, box, diagram.gradients)

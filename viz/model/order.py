@@ -9,8 +9,8 @@ def components(after: Sequence[Iterable[int]]) -> list[int]:
     """The number of the strongly connected part that each node lies in.
 
     after: for each node 0, 1, ... the nodes its edges lead to. Parts are numbered so that an edge between two parts
-    leads to the
-    smaller number. Source: R. Tarjan, "Depth-first search and linear graph algorithms" (1972), with an explicit stack.
+    leads to the smaller number. Source: R. Tarjan, "Depth-first search and linear graph algorithms" (1972), with an
+    explicit stack.
     """
     n = len(after)
     part, low, order = [-1] * n, [0] * n, [-1] * n

@@ -1,10 +1,9 @@
 """What is read from the recorded graph: its nodes, the places of their parents, and the time step of each.
 
 A recurrent network is a loop, and the loop's counter is the one thing a drawing needs that a graph does not say. Our
-layers record
-it (`scope(t=3)`). For a plain `for` loop it is inferred: if every use of some parameter by the same op at the same
-source line
-depends on the use before it, that parameter is the recurrent one, and its k-th use opens step k.
+layers record it (`scope(t=3)`). For a plain `for` loop it is inferred: if every use of some parameter by the same op
+at the same source line depends on the use before it, that parameter is the recurrent one, and its k-th use opens step
+k.
 """
 
 from __future__ import annotations

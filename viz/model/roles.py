@@ -1,8 +1,7 @@
 """The loop folded up: which nodes of different time steps play the same role, and which roles form one cell.
 
 Layout is decided once for a role and stamped for every step, so a thousand steps cost little more than ten, the same
-role has the
-same height in all columns, and steps can be compared for equality.
+role has the same height in all columns, and steps can be compared for equality.
 """
 
 from __future__ import annotations
@@ -27,8 +26,7 @@ class Folding:
     (detached there) -> the node of the step before whose place they
     take.
     inputs: per node, whether it is an input or a slice of one. keys: for each group (path, kind), kind one of "cell"
-    (takes part in
-    or feeds a recurrence), "step" (the rest of a step), "module" (no time), "op", "slice", "leaf".
+    (takes part in or feeds a recurrence), "step" (the rest of a step), "module" (no time), "op", "slice", "leaf".
     """
 
     def __init__(self, graph: Recording, fold_time: bool = False, merged: frozenset[str] = frozenset()) -> None:

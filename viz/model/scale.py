@@ -16,8 +16,7 @@ class Flow(NamedTuple):
     """One recurrent layer. norms: (step, norm of the gradient that reaches its state), for all steps, shown or not.
 
     ratio: earliest by latest in the order of computing. verdict: "vanishing", "exploding" or "". beyond: the first
-    step, on the way
-    back, that lies beyond the threshold, or None.
+    step, on the way back, that lies beyond the threshold, or None.
     """
 
     group: int

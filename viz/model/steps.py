@@ -40,9 +40,8 @@ def columns(
     """The columns from left to right, and the steps that differ from the rest.
 
     show: the steps to show, as a slice or numbers, or None for the default: all if there are at most `elide`, else
-    the first three
-    and the last. elide=None leaves out nothing. A step that differs in structure from the others is always shown.
-    Raises IndexError for a step that does not exist.
+    the first three and the last. elide=None leaves out nothing. A step that differs in structure from the others is
+    always shown. Raises IndexError for a step that does not exist.
     """
     present = sorted({t for t in fold.step if t is not None})
     if not present:

@@ -1,10 +1,8 @@
 """Values and gradients of every node, measured: norm, largest entry, zeros, entries that are not finite.
 
 The engine's sweep keeps the gradients of leaves only and frees what it has read. A drawing wants all of them, so this
-one evaluates
-the recipes again (residuals that are still there are believed, not recomputed), pulls ones back through the same
-rules, and keeps
-numbers, not arrays. It changes nothing in the graph.
+one evaluates the recipes again (residuals that are still there are believed, not recomputed), pulls ones back through
+the same rules, and keeps numbers, not arrays. It changes nothing in the graph.
 """
 
 from __future__ import annotations
