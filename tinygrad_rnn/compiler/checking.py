@@ -54,7 +54,7 @@ def _gradients(outputs: list[Tensor], leaves: Sequence[Node]) -> list[Any]:
     for i, o in enumerate(outputs):
         if o.node is not None and o.requires_grad:
             weights = np.cos(np.arange(o.array.size, dtype=o.dtype) + i).reshape(o.shape)
-            flowing[o.node] = flowing.get(o.node, 0) + weights
+            flowing[o.node] = np.asarray(flowing.get(o.node, 0) + weights)
     if not flowing:
         return [None] * len(leaves)
     found = sweep(list(flowing), list(flowing.values()), make, inputs=leaves)

@@ -21,6 +21,7 @@ from ..writes import mutated
 from ..writes import mutated
 from .checking import compare
 from .passes import PASSES, Line, optimise
+from .planning import Plan
 from .program import INPUT, Program, show
 from .replay import Pool, Run
 from .signature import Guards, fill, flatten, rewound, settings
@@ -135,6 +136,7 @@ class Entry:
             node = Node(replayed, parents, params, (), np.zeros(()), state, True)
             for i in live:
                 outputs[i].node = Node(result, (node,), {"which": i}, (), outputs[i].array, state, True)
+        node.xs = list(parents)  # not the very tuple: a sweep is to take it for residuals, which are gone after it
         self.pool.own(run, node)
 
 
@@ -201,13 +203,18 @@ class Compiled:
             found.append((name, program))
         return found
 
+    def plan(self, *args: Any, **kwargs: Any) -> Plan:
+        """The memory and the bound calls for these arguments."""
+        pool = self.entry(args, kwargs, []).pool
+        return (pool.runs or [pool.idle()])[0].plan
+
     def explain(self, *args: Any, limit: int = 200, **kwargs: Any) -> str:
         """What became of the function for these arguments: every pass, the plan, and the program, one line each.
 
         limit: how many instructions to print.
         """
         entry = self.entry(args, kwargs, [])
-        plan = (entry.pool.runs or [entry.pool.idle()])[0].plan
+        plan = self.plan(*args, **kwargs)
         lines = [f"{line.name:<24}{line.instructions:>8} instructions{line.nbytes:>14,} bytes" for line in entry.report]
         lines.append(
             f"{'plan':<24}{len(plan.forward):>8} calls forward, {len(plan.backward)} backward, {plan.bytes:,} bytes of buffers, "

@@ -22,23 +22,36 @@ Array = Any
 
 
 def bind(
-    ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Sequence[bool], scratch: Scratch
+    ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch
 ) -> list[Call]:
     """The calls that compute an instruction.
 
-    args: the arrays (or numbers) of its operands. out: the array to fill. homed: for joins, which operands are in place already.
+    args: the arrays (or numbers) of its operands. out: the array to fill.
     scratch: gives memory that the calls may use while they run.
     """
     assert ins.primitive is not None
     if not out.size:
         return []
     if isinstance(ins.primitive.forward, np.ufunc):
-        return [(ins.primitive.forward, (*_typed(ins, args, out), out))]
+        function = _OUT_BY_NAME.get(ins.primitive.forward, ins.primitive.forward)
+        return [(function, (*_typed(ins, args, out), out))]
     kernel = KERNELS.get(ins.primitive.name)
     calls = None
     if kernel is not None and all(isinstance(a, np.ndarray) and a.size for a in args):
-        calls = kernel(ins, args, out, homed, scratch)
+        calls = kernel(ins, args, out, scratch)
     return [(_Generic(ins), (out, *args))] if calls is None else calls
+
+
+def _maximum(a: Array, b: Array, out: Array) -> None:
+    np.maximum(a, b, out=out)
+
+
+def _minimum(a: Array, b: Array, out: Array) -> None:
+    np.minimum(a, b, out=out)
+
+
+# NumPy takes `out` by position everywhere but here
+_OUT_BY_NAME: dict[Any, Callable[..., Any]] = {np.maximum: _maximum, np.minimum: _minimum}
 
 
 def overwrites(ins: Instruction) -> bool:
@@ -71,14 +84,14 @@ class _Generic:
         np.copyto(out, self.forward(*args, **self.params))
 
 
-def _matmul(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+def _matmul(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
     a, b = args
     if a.ndim == 2 and b.ndim == 2 and out.flags.c_contiguous:
         return [(a.dot, (b, out))]
     return [(np.matmul, (a, b, out))]
 
 
-def _sum(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+def _sum(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
     x, axis, keep = args[0], ins.params["axis"], ins.params["keepdims"]
     lead = len(axis)
     if x.flags.c_contiguous and axis == tuple(range(lead)) and lead < x.ndim and not keep and out.flags.c_contiguous:
@@ -95,66 +108,72 @@ def _ones(n: int, dtype: np.dtype) -> np.ndarray:
 
 
 def _reducer(ufunc: np.ufunc) -> Any:
-    def kernel(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+    def kernel(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
         return [(ufunc.reduce, (args[0], ins.params["axis"], None, out, ins.params["keepdims"]))]
 
     return kernel
 
 
-def _copy(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+def _copy(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
     x = args[0]
     if ins.op == "reshape":
         out = out.reshape(x.shape)
     return [(np.copyto, (out, x, "unsafe"))]
 
 
-def _where(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+def _where(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
     condition, a, b = args
     if condition.dtype != np.bool_:
         return [(_Generic(ins), (out, *args))]
     return [(np.copyto, (out, b)), (np.copyto, (out, a, "same_kind", condition))]
 
 
-def _sigmoid(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+def _sigmoid(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
     half = np.asarray(0.5, out.dtype)
     return [
         (np.multiply, (args[0], half, out)), (np.tanh, (out, out)), (np.multiply, (out, half, out)), (np.add, (out, half, out))
     ]  # fmt: skip
 
 
-def _relu(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
-    return [(np.maximum, (args[0], np.zeros((), out.dtype), out))]
+def _relu(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
+    return [(_maximum, (args[0], np.zeros((), out.dtype), out))]
 
 
-def _clip(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call] | None:
+def _clip(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call] | None:
     low, high = ins.params.get("low"), ins.params.get("high")
     if out.dtype.kind != "f":
         return None
     calls: list[Call] = []
     x = args[0]
-    for ufunc, bound in ((np.maximum, low), (np.minimum, high)):
+    for bounded, bound in ((_maximum, low), (_minimum, high)):
         if bound is not None:
-            calls.append((ufunc, (x, np.asarray(bound, out.dtype), out)))
+            calls.append((bounded, (x, np.asarray(bound, out.dtype), out)))
             x = out
     return calls or [(np.copyto, (out, x))]
 
 
 def _join(
-    ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Sequence[bool], scratch: Scratch
+    ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch
 ) -> list[Call]:
     axis, start = ins.params["axis"], 0
     lead = (slice(None),) * axis
     calls: list[Call] = []
-    for i, (x, there) in enumerate(zip(args, homed, strict=True)):
+    for i, x in enumerate(args):
         index: Any = i if ins.op == "stack" else slice(start, start + x.shape[axis])
         if ins.op == "concatenate":
             start += x.shape[axis]
-        if not there and x.size:
-            calls.append((np.copyto, (out[(*lead, index)], x)))
+        part = out[(*lead, index, ...)]
+        if x.size and not _same_place(x, part):
+            calls.append((np.copyto, (part, x)))
     return calls
 
 
-def _place(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+def _same_place(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two arrays of one shape are the same memory, so that nothing is left to copy."""
+    return a.ctypes.data == b.ctypes.data and a.strides == b.strides
+
+
+def _place(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
     calls: list[Call] = [(out.fill, (0,))]
     for x, index in zip(args, ins.params["indices"], strict=True):
         part = out[index if isinstance(index, tuple) else (index,)]
@@ -164,7 +183,7 @@ def _place(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any,
     return calls
 
 
-def _softmax(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+def _softmax(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
     x, axis = args[0], ins.params["axis"]
     small = tuple(1 if i in axis else n for i, n in enumerate(x.shape))
     top, total = scratch(small, x.dtype), scratch(small, x.dtype)
@@ -174,7 +193,7 @@ def _softmax(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: An
     ]  # fmt: skip
 
 
-def _log_softmax(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+def _log_softmax(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
     x, axis = args[0], ins.params["axis"]
     small = tuple(1 if i in axis else n for i, n in enumerate(x.shape))
     top, total, wide = scratch(small, x.dtype), scratch(small, x.dtype), scratch(x.shape, x.dtype)
@@ -209,7 +228,7 @@ def _flat_index(target: np.ndarray, classes: int, scratch: Scratch) -> tuple[np.
 
 
 def _cross_entropy(
-    ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch
+    ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch
 ) -> list[Call] | None:
     z, target = args
     if not z.flags.c_contiguous or target.shape != z.shape[:-1] or not out.flags.c_contiguous:
@@ -231,7 +250,7 @@ def _cross_entropy(
 
 
 def _one_hot(
-    ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch
+    ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch
 ) -> list[Call] | None:
     if not out.flags.c_contiguous:
         return None
@@ -242,7 +261,7 @@ def _one_hot(
 
 
 def _take_along_axis(
-    ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch
+    ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch
 ) -> list[Call] | None:
     x, index = args
     last = ins.params["axis"] in (-1, x.ndim - 1)
@@ -255,7 +274,7 @@ def _take_along_axis(
     return [check, locate, (x.reshape(-1).take, (where, None, out[..., 0], "clip"))]
 
 
-def _take(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call] | None:
+def _take(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call] | None:
     if len(args) != 2 or len(ins.params["pattern"]) != 1 or args[1].dtype.kind not in "iu":
         return None
     table, index = args
@@ -265,13 +284,13 @@ def _take(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, 
     return [check, (np.take, (table, index, 0, out, "wrap"))]
 
 
-def _put(ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch) -> list[Call]:
+def _put(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
     assert take.scatter is not None
     return [(out.fill, (0,)), (functools.partial(take.scatter, **{"pattern": ins.params["pattern"]}), (out, *args))]
 
 
 def _scatter_along(
-    ins: Instruction, args: Sequence[Array], out: np.ndarray, homed: Any, scratch: Scratch
+    ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch
 ) -> list[Call]:
     assert gather.scatter is not None
     return [(out.fill, (0,)), (functools.partial(gather.scatter, axis=ins.params["axis"]), (out, *args))]

@@ -152,17 +152,12 @@ class Plan:
         out = self.arrays[ins] = self._own(ins, storage)
         if ins in self.layout.windows:
             return
-        homed = [self._at_home(ins, a) for a in ins.args] if ins.op in ("stack", "concatenate") else []
         args = [self._view(a) for a in ins.args]
-        self._add(ins, bind(ins, args, out, homed, self._scratch))
+        self._add(ins, bind(ins, args, out, self._scratch))
 
     def _lies_plainly(self, a: Instruction) -> bool:
         place = self.layout.places[a]
         return place.offset == 0 and place.strides == contiguous(place.shape)
-
-    def _at_home(self, ins: Instruction, a: Instruction) -> bool:
-        home = self.layout.homes.get(self.layout.places[a].root)
-        return home is not None and home.owner is ins
 
     def _own(self, ins: Instruction, storage: Storage) -> np.ndarray:
         """The array that an instruction writes."""
@@ -176,7 +171,7 @@ class Plan:
             owner, index, axis = layout.homes[ins]
             if owner not in self.arrays:
                 self.arrays[owner] = self._own(owner, storage)
-            part = self.arrays[owner][index]
+            part = self.arrays[owner][(*index, ...)]
             if axis is not None:
                 return np.moveaxis(part, axis, 0)
             return part if part.shape == ins.shape else part.reshape(ins.shape)

@@ -160,6 +160,11 @@ def _lower(
                     f"{node.describe()} is an op of your own that keeps values of this one call.",
                     "Call it outside of the compiled function, or write it in primitives.",
                 )
+            if node.op in ("take", "put") and any(p.dtype == np.bool_ for p in node.parents[1:]):
+                raise refuse(
+                    f"{node.describe()} reads through a mask, so its shape depends on values.",
+                    "Multiply with the mask, or use np.where; or pass the positions, as integers.",
+                )
             lowered[node] = Instruction(
                 node.primitive, tuple(map(lowered.__getitem__, node.parents)), node.params, node.shape, node.dtype,
                 node.scope, backward, -node.index if backward else node.index,

@@ -115,7 +115,7 @@ put = primitive(_put, kind="index", saves="1*", every=_put_vjp, name="put")
 
 
 def _set(x: Any, value: Any, *indices: Any, pattern: tuple[Any, ...]) -> Any:
-    out = x.copy()
+    out = np.array(x)
     out[_fill(pattern, indices)] = value
     return out
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ShapeError
+from ...state import current, no_grad
 from ...tensor import Tensor
 from .. import functional as F
 from .. import init
@@ -120,7 +121,8 @@ class BatchNorm1d(Module):
                 with no_grad():
                     self.num_batches_tracked += 1
             else:
-                self.num_batches_tracked.array += 1
+                tracked: Any = self.num_batches_tracked
+                tracked.array += 1
             if self.momentum is None:
                 momentum = 1.0 / int(self.num_batches_tracked)
         learning = self.training or not self.track_running_stats

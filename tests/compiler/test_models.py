@@ -1,0 +1,161 @@
+"""Models compiled and eager: equal values and gradients in float64, and what the expert would have seen in the program."""
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tests.compiler.loops import B, D, H, T, V, batch, loss_of, run, weights
+from tinygrad_rnn import nn
+
+EXACT = {"rtol": 1e-12, "atol": 1e-12}
+
+
+@pytest.mark.parametrize("head", ["each", "all"])
+@pytest.mark.parametrize("scoped", [True, False])
+@pytest.mark.parametrize("cell", ["tanh", "lstm", "gru", "highway"])
+def test_loops_over_cells_equal_eager(cell, scoped, head):
+    compiled = tg.compile(loss_of(cell, weights(cell), scoped, head))
+    for seed in range(2):
+        compiled.check(*batch(seed=seed), **EXACT)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 17])
+def test_any_number_of_steps(steps):
+    tg.compile(loss_of("lstm", weights("lstm"))).check(*batch(steps=steps), **EXACT)
+
+
+def test_batch_of_one():
+    tg.compile(loss_of("gru", weights("gru"))).check(*batch(rows=1), **EXACT)
+
+
+def test_a_loop_leaves_three_calls_per_step_each_way():
+    def calls(steps):
+        compiled = tg.compile(loss_of("tanh", weights("tanh")))
+        compiled(*batch(steps=steps)).backward()
+        plan = compiled.plan(*batch(steps=steps))
+        return len(plan.forward), len(plan.backward)
+
+    few, many = calls(10), calls(30)
+    assert [(b - a) / 20 for a, b in zip(few, many, strict=True)] == [3, 3]
+
+
+@pytest.mark.parametrize("cell", ["tanh", "lstm", "gru", "highway"])
+def test_one_product_each_for_inputs_weights_and_head(cell):
+    program = tg.compile(loss_of(cell, weights(cell))).program(*batch())
+    products = [ins for ins in program.instructions if ins.op == "matmul"]
+    stepwise = [ins for ins in products if ins.scope.t is not None and B in ins.shape[-2:-1]]
+    assert len(products) - len(stepwise) <= 8
+    rows = T * B
+    assert sum(rows in ins.args[0].shape for ins in products) >= 3, "inputs, head and weight gradients contract all steps"
+    for wanted, gradient in zip(program.wanted, program.gradients, strict=True):
+        if len(wanted.shape) == 2 and wanted.shape[0] != V:
+            assert any(rows in a.shape for a in gradient.args), f"the gradient of {wanted} is one product over all steps"
+
+
+def test_a_stack_of_two_layers_projects_the_inputs_of_each_at_once():
+    torch_like = nn.RNN(D, H, 2).double()
+    compiled = tg.compile(lambda x: torch_like(x)[0].sum())
+    x, _ = batch(steps=20)
+    compiled.check(x, **EXACT)
+    big = [i for i in compiled.program(x).instructions if i.op == "matmul" and i.size >= 20 * B * H and not i.backward]
+    assert len(big) == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(cell="RNN", num_layers=2), dict(cell="RNN", nonlinearity="relu"), dict(cell="LSTM", bidirectional=True),
+        dict(cell="LSTM", proj_size=2), dict(cell="GRU", batch_first=True, bias=False), dict(cell="GRU", num_layers=2),
+        dict(cell="LSTM", num_layers=2, dropout=0.5),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_layers_equal_eager(options):
+    options = dict(options)
+    layer = getattr(nn, options.pop("cell"))(D, H, **options).double()
+
+    def function(x):
+        outputs, state = layer(x)
+        return (outputs * outputs).mean(), outputs, state
+
+    compiled = tg.compile(function)
+    x, _ = batch()
+    tg.manual_seed(3)
+    compiled.check(x, **EXACT)
+    layer.eval()
+    compiled.check(x, **EXACT)
+
+
+def test_packed_sequences_equal_eager():
+    layer = nn.LSTM(D, H).double()
+
+    def function(x):
+        packed = nn.utils.rnn.pack_padded_sequence(x, [5, 3, 2])
+        outputs, _ = nn.utils.rnn.pad_packed_sequence(layer(packed)[0])
+        return (outputs * outputs).sum()
+
+    tg.compile(function).check(batch()[0], **EXACT)
+
+
+def test_attention_over_all_states():
+    w = weights("tanh")
+    query = tg.tensor(np.random.default_rng(1).normal(size=(H, H)), requires_grad=True)
+
+    def function(xs):
+        states = np.stack(run("tanh", xs, w))
+        total = 0
+        for h in states:
+            scores = ((h @ query) * states).sum(-1)
+            total = total + (scores.softmax(0)[..., None] * states).sum(0).pow(2).mean()
+        return total
+
+    tg.compile(function).check(batch()[0], **EXACT)
+
+
+def test_a_residual_stack_and_a_tree_by_recursion():
+    w = weights("tanh")[1]
+
+    def join(parts):
+        if len(parts) == 1:
+            return parts[0]
+        middle = len(parts) // 2
+        left, right = join(parts[:middle]), join(parts[middle:])
+        return np.tanh((left + right) @ w.T) + left
+
+    compiled = tg.compile(lambda leaves: join(list(leaves)).pow(2).sum())
+    leaves = tg.tensor(np.random.default_rng(0).normal(size=(8, 1, H)), requires_grad=True)
+    compiled.check(leaves, **EXACT)
+    products = [i for i in compiled.program(leaves).instructions if i.op == "matmul" and not i.backward]
+    assert len(products) == 3, "one product for each level of the tree"
+
+
+def test_sequences_of_unequal_length_are_batched_across_examples():
+    w = weights("tanh")
+
+    def function(sequences):
+        return sum(run("tanh", s, w)[-1].pow(2).sum() for s in sequences)
+
+    rng = np.random.default_rng(0)
+    sequences = [tg.tensor(rng.normal(size=(n, 1, D)), requires_grad=True) for n in (4, 7, 2, 7, 5)]
+    compiled = tg.compile(function)
+    compiled.check(sequences, **EXACT)
+    products = [i for i in compiled.program(sequences).instructions if i.op == "matmul" and not i.backward]
+    assert len(products) <= 7 + 5, "steps of all examples together, and at most one projection for each sequence"
+
+
+def test_float32_stays_float32_and_close():
+    compiled = tg.compile(loss_of("lstm", weights("lstm", np.float32)))
+    compiled.check(*batch(np.float32))
+    assert compiled(*batch(np.float32)).dtype == np.float32
+
+
+def test_batch_norm_updates_its_statistics_once_per_call():
+    eager, layer = nn.BatchNorm1d(D).double(), nn.BatchNorm1d(D).double()
+    compiled = tg.compile(lambda x: layer(x).pow(3).sum())
+    for seed in range(3):
+        x = batch(steps=1, rows=8, seed=seed)[0][0].detach()
+        eager(x)
+        compiled(x)
+    np.testing.assert_allclose(layer.running_mean.numpy(), eager.running_mean.numpy(), rtol=1e-12)
+    np.testing.assert_allclose(layer.running_var.numpy(), eager.running_var.numpy(), rtol=1e-12)
+    assert layer.num_batches_tracked.item() == 3
