@@ -1,4 +1,4 @@
-"""How the tests call the command line: in this process where it can be, as a process where a terminal or signal counts."""
+"""How the tests call the command line: in this process, or as one of its own where a terminal or signal counts."""
 
 import json
 import os

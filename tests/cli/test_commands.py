@@ -127,7 +127,7 @@ def test_draw_what_was_trained_as_text(tg, trained):
 
 
 def test_draw_a_function_of_the_users(tg, tmp_path):
-    source = "import tinygrad_rnn as tg\ndef build():\n    x = tg.tensor([1.0], requires_grad=True)\n    return (x * x).sum()\n"
+    source = "import tinygrad_rnn as tg\ndef build():\n    return (tg.ones(2, requires_grad=True) * 3).sum()\n"
     (tmp_path / "mine_to_draw.py").write_text(source)
     assert tg("draw", "mine_to_draw:build", "--level", "ops", "--out", "d.dot", "--quiet").code == 0
     assert "digraph" in (tmp_path / "d.dot").read_text()

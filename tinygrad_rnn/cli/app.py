@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,13 @@ def run(options: argparse.Namespace) -> int:
         "server.headless": "true" if options.no_browser else "false",
     }  # fmt: skip
     words = [word for flag, value in flags.items() for word in (f"--{flag}", str(value))]
-    process = subprocess.Popen([sys.executable, "-m", "streamlit", "run", str(page), *words], stdout=subprocess.DEVNULL)
+    # The server is a process of its own, and must find the package that is running here.
+    paths = [str(page.parent.parent.parent), os.environ.get("PYTHONPATH", "")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", str(page), *words],
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+    )
     try:
         return OK if process.wait() == 0 else process.returncode
     except KeyboardInterrupt:

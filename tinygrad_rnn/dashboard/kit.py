@@ -1,0 +1,61 @@
+"""What the tabs share: the loop that trains in view of the user, and sentences for what goes wrong."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from tinygrad_rnn import plots
+
+__all__ = ["Job", "show", "tell", "watch"]
+
+Job = Callable[[], None]
+"""What a tab wants done after all tabs are on the page, so that none stays empty meanwhile."""
+
+_EVERY = 0.4
+
+
+def show(place: Any, draw: Callable[[Any], None], width: float = 8.0, height: float = 3.2) -> None:
+    """Draw a figure of one pair of axes into a place of the page."""
+    made, (axes,) = plots.figure(width, height)
+    draw(axes)
+    place.pyplot(made)
+
+
+def watch(
+    steps: Iterator[tuple[int, float]],
+    total: int,
+    losses: list[float],
+    draw: Callable[[int], None],
+    bar: Any,
+    word: str,
+) -> bool:
+    """Run a generator of (step, loss) to its end, drawing after the first step and then a few times a second.
+
+    A click anywhere ends the script inside a drawing call, which is how Stop works; `losses` has what was done by then.
+    Returns whether the loss stayed finite.
+    """
+    began = drawn = 0.0
+    began = time.monotonic()
+    with np.errstate(over="ignore", invalid="ignore"):
+        for step, loss in steps:
+            losses.append(loss)
+            if not np.isfinite(loss):
+                bar.progress(1.0, text=f"{word} {step + 1}: the loss is no number any more")
+                return False
+            now = time.monotonic()
+            if now - drawn > _EVERY or step + 1 == total:
+                draw(step)
+                rate = (step + 1) / max(time.monotonic() - began, 1e-9)
+                left = (total - step - 1) / rate
+                text = f"{word} {step + 1} of {total}, loss {loss:.4f}, {rate:.0f} a second, {left:.0f} s left"
+                bar.progress((step + 1) / total, text=text)
+                drawn = time.monotonic()
+    return True
+
+
+def tell(error: Exception) -> None:
+    """An error as a sentence on the page."""
+    st.error(str(error))
