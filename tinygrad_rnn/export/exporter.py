@@ -166,7 +166,9 @@ def _record_again(
     labels = list(dict.fromkeys(label for axes in chosen.values() for label in axes.values()))
     for given_up in ([], *([label] for label in reversed(labels)), labels):
         kept = {n: {i: label for i, label in axes.items() if label not in given_up} for n, axes in chosen.items()}
-        again = record(model, *_grown((args, kwargs), kept, iter(names)), names)
+        unused = iter(names)
+        grown = _grown(args, kept, unused), _grown(kwargs, kept, unused)
+        again = record(model, *grown, names)
         twins = _paired(first, again)
         if twins is not None:
             if given_up:
@@ -235,7 +237,7 @@ def _states(recording: Recording) -> set[Node]:
 
 
 def _finish(b: Builder, recording: Recording, chosen: Chosen, output_names: list[str]) -> Any:
-    helper = b.onnx.helper
+    helper = b.helper
     names = output_names + ["output", *(f"output_{i}" for i in range(1, len(recording.outputs)))][len(output_names) :]
     inputs, outputs = [], []
     for name, node in recording.inputs.items():
@@ -252,5 +254,5 @@ def _finish(b: Builder, recording: Recording, chosen: Chosen, output_names: list
     model = helper.make_model(
         graph, producer_name="tinygrad_rnn", ir_version=8, opset_imports=[helper.make_opsetid("", b.opset)]
     )
-    b.onnx.checker.check_model(model, full_check=True)
+    b.checker.check_model(model, full_check=True)
     return model

@@ -6,6 +6,7 @@ Imports the library `onnx` when an exporter makes one; `sizes`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,9 @@ class Builder:
     """
 
     def __init__(self, axes: Axes, sources: dict[str, tuple[str, int]], twins: dict[Node, Node], opset: int) -> None:
-        import onnx
-
-        self.onnx = onnx
+        self.helper: Any = import_module("onnx.helper")
+        self.checker: Any = import_module("onnx.checker")
+        self.numpy_helper: Any = import_module("onnx.numpy_helper")
         self.axes = axes
         self.sources = sources
         self.twins = twins
@@ -49,7 +50,7 @@ class Builder:
         """Append an operator; returns the names of its outputs."""
         self._count += 1
         names = [f"{op}_{self._count}" if i == 0 else f"{op}_{self._count}_{i}" for i in range(outputs)]
-        self.nodes.append(self.onnx.helper.make_node(op, list(inputs), names, name=names[0], **attributes))
+        self.nodes.append(self.helper.make_node(op, list(inputs), names, name=names[0], **attributes))
         return names
 
     def constant(self, value: Any, dtype: Any = None, name: str = "") -> str:
@@ -59,7 +60,7 @@ class Builder:
         if not name:
             name = self._constants.setdefault(key, f"constant_{len(self._constants)}")
         if name not in self.initializers:
-            self.initializers[name] = self.onnx.numpy_helper.from_array(array, name)
+            self.initializers[name] = self.numpy_helper.from_array(array, name)
         return name
 
     def integers(self, values: Sequence[int]) -> str:
@@ -136,4 +137,4 @@ class Builder:
 
     def element(self, dtype: Any) -> int:
         """ONNX's number for a dtype."""
-        return self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        return self.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))

@@ -72,7 +72,7 @@ def eye_(tensor: Tensor) -> Tensor:
     """Make a matrix, square or not, the identity. Raises ShapeError unless it has two axes."""
     if tensor.ndim != 2:
         raise ShapeError(f"eye_: Only tensors with 2 dimensions are supported, got shape {list(tensor.shape)}.")
-    return _fill(tensor, np.eye(*tensor.shape))
+    return _fill(tensor, np.eye(tensor.shape[0], tensor.shape[1]))
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:

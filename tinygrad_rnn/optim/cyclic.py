@@ -159,13 +159,12 @@ class OneCycleLR(LRScheduler):
             raise ValueError(
                 f"Tried to step {self.last_epoch} times. The specified number of total steps is {self.total_steps}"
             )
-        begin = 0.0
-        for phase in self._phases:
-            end = phase[0]
-            if self.last_epoch <= end or phase is self._phases[-1]:
+        begin, phase = 0.0, self._phases[0]
+        for following in self._phases[1:]:
+            if self.last_epoch <= phase[0]:
                 break
-            begin = end
-        share = (self.last_epoch - begin) / (end - begin)
+            begin, phase = phase[0], following
+        share = (self.last_epoch - begin) / (phase[0] - begin)
         rates = []
         for group in self.optimizer.param_groups:
             rates.append(self._between(group[phase[1]], group[phase[2]], share))

@@ -9,6 +9,7 @@ import numpy as np
 from ...dtypes import as_dtype
 from ...ops import reduce, special
 from ...ops.elementwise import tanh as _tanh
+from ...ops.elementwise import where
 from ...tensor import Tensor, cast
 
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
@@ -33,22 +34,22 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     low, high = (np.asarray(bound, input.dtype) for bound in (min_val, max_val))
     return _result(
         input,
-        np.where(np.less_equal(input, low), low, np.where(np.greater_equal(input, high), high, input)),
+        where(np.less_equal(input, low), low, where(np.greater_equal(input, high), high, input)),
         inplace,
     )
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where positive, negative_slope * x elsewhere."""
-    return _result(input, np.where(np.greater(input, 0), input, input * negative_slope), inplace)
+    return _result(input, where(np.greater(input, 0), input, input * negative_slope), inplace)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where positive, alpha (exp(x) - 1) elsewhere."""
     positive = np.greater(input, 0)
     # the branch not taken sees 0: its exponential must not overflow
-    below = np.expm1(np.where(positive, np.zeros_like(input), input)) * alpha
-    return _result(input, np.where(positive, input, below), inplace)
+    below = np.expm1(where(positive, np.zeros_like(input), input)) * alpha
+    return _result(input, where(positive, input, below), inplace)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -89,7 +90,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     scaled = input if beta == 1 else input * beta
     soft = special.softplus(scaled)
     soft = soft if beta == 1 else soft * (1.0 / beta)
-    return np.where(np.greater(scaled, threshold), input, soft)
+    return where(np.greater(scaled, threshold), input, soft)
 
 
 def softsign(input: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import DTypeError, ShapeError
 from ...ops.contract import matmul
-from ...ops.elementwise import stop_gradient
+from ...ops.elementwise import stop_gradient, where
 from ...ops.index import Slot, take
 from ...ops.loss import one_hot as _one_hot
 from ...ops.random import bernoulli
@@ -82,7 +82,7 @@ def embedding(
     if padding_idx is None or not weight.requires_grad:
         return found
     hidden = np.expand_dims(np.equal(input, padding_idx % weight.shape[0]), -1)
-    return np.where(hidden, stop_gradient(found), found)
+    return where(hidden, stop_gradient(found), found)
 
 
 def _shrink(weight: Tensor, rows: np.ndarray, max_norm: float, norm_type: float) -> None:
@@ -252,5 +252,5 @@ def _norm(x: Tensor, p: float, dim: int) -> Any:
         return np.sum(abs(x), axis=dim, keepdims=True)
     total = np.sum(x * x if p == 2 else np.power(abs(x), p), axis=dim, keepdims=True)
     zero = np.equal(total, 0)
-    safe = np.power(np.where(zero, np.ones_like(total), total), 1.0 / p)
-    return np.where(zero, np.zeros_like(total), safe)
+    safe = np.power(where(zero, np.ones_like(total), total), 1.0 / p)
+    return where(zero, np.zeros_like(total), safe)

@@ -152,7 +152,8 @@ def _averaged(loss: Any, target: Tensor, weight: Any, ignore_index: int, some_ig
     if reduction != "mean" or (weight is None and not some_ignored):
         return _reduced(loss, reduction)
     if weight is None:
-        total = cast(np.count_nonzero(np.not_equal(target, ignore_index)), loss.dtype)
+        seen: Any = np.count_nonzero(np.not_equal(target, ignore_index))
+        total = cast(seen, loss.dtype)
     else:
         shares = take(weight, _safe(target, ignore_index, some_ignored), pattern=(Slot(0),))
         total = np.sum(_masked(shares, target, ignore_index) if some_ignored else shares)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...dtypes import as_dtype, get_default_dtype
-from ...ops.shape import reshape
+from ...ops.shape import reshape, resolve
 from ...tensor import Tensor
 from .. import functional as F
 from .. import init
@@ -151,7 +151,8 @@ class Unflatten(Module):
     def forward(self, input: Tensor) -> Tensor:
         """input: (..., product of the sizes, ...). Returns (..., *sizes, ...)."""
         at = self.dim % input.ndim
-        return np.reshape(input, (*input.shape[:at], *self.unflattened_size, *input.shape[at + 1 :]))
+        shape = (*input.shape[:at], *self.unflattened_size, *input.shape[at + 1 :])
+        return reshape(input, shape=resolve(shape, input.array.size))
 
     def extra_repr(self) -> str:
         """The axis and the sizes."""

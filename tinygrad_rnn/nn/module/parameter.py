@@ -26,6 +26,7 @@ class Parameter(Tensor):
 
     __slots__ = ("label",)
     label: str | None
+    # never None here, unlike in other tensors
     node: Node
 
     def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
@@ -49,7 +50,7 @@ class Parameter(Tensor):
             )
         if value != self.node.needs_grad:
             grad = self.node.grad
-            self.node = leaf(self.array, needs_grad=value)
+            self.node = leaf(self.array, needs_grad=value)  # pyright: ignore[reportIncompatibleVariableOverride]
             self.node.grad = grad
             self.node.name = self.label
 

@@ -177,7 +177,7 @@ def _write(key: str, target: Tensor, value: Any, assign: bool) -> str:
             f"received {type(value).__name__}. "
         )
     if given.shape == (1,) and target.shape == ():
-        given = given[0]  # files from before PyTorch had 0-d tensors
+        given = np.reshape(given, ())  # files from before PyTorch had 0-d tensors
     if given.shape != target.shape:
         return (
             f"size mismatch for {key}: copying a param with shape {list(given.shape)} from checkpoint, the shape in "

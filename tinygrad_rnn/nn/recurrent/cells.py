@@ -21,7 +21,6 @@ class RNNCellBase(Module):
 
     gates = 1
     states = 1
-    step: Step
     prepare: Prepare = staticmethod(prepare)
 
     def __init__(
@@ -51,6 +50,9 @@ class RNNCellBase(Module):
         for weight in self.parameters():
             init.uniform_(weight, -bound, bound, generator)
 
+    def _step(self) -> Step:
+        raise NotImplementedError
+
     def forward(self, input: Tensor, hx: Any = None) -> Any:
         """One step.
 
@@ -68,7 +70,7 @@ class RNNCellBase(Module):
             zeros = make(np.zeros((input.shape[0], self.hidden_size), input.dtype))
             state = (zeros,) * self.states
         weights = self.prepare(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
-        state = self.step(input, state, weights)
+        state = self._step()(input, state, weights)
         if single:
             state = tuple(reshape(part, shape=(part.shape[1],)) for part in state)
         return state if self.states > 1 else state[0]
@@ -96,9 +98,7 @@ class RNNCell(RNNCellBase):
             raise ValueError(f"Unknown nonlinearity: {nonlinearity}; expected 'tanh' or 'relu'.")
         self.nonlinearity = nonlinearity
 
-    @property
-    def step(self) -> Step:
-        """The step function of the nonlinearity."""
+    def _step(self) -> Step:
         return STEPS[self.nonlinearity]
 
 
@@ -107,12 +107,16 @@ class LSTMCell(RNNCellBase):
 
     gates = 4
     states = 2
-    step = staticmethod(lstm_step)
+
+    def _step(self) -> Step:
+        return lstm_step
 
 
 class GRUCell(RNNCellBase):
     """One step of the GRU, gates r, z, n; parameters as `RNNCell` with 3H rows."""
 
     gates = 3
-    step = staticmethod(gru_step)
     prepare = staticmethod(prepare_gru)
+
+    def _step(self) -> Step:
+        return gru_step

@@ -52,7 +52,7 @@ def check_state(module: Any, hx: Any, batch: int | None) -> tuple[Tensor, ...]:
     pair = module.states > 1
     if pair and not (isinstance(hx, tuple | list) and len(hx) == 2):
         raise TypeError(f"{type(module).__name__}: expected the state as a pair (h0, c0), got {type(hx).__name__}.")
-    parts = tuple(hx) if pair else (hx,)
+    parts: tuple[Any, ...] = tuple(hx) if pair else (hx,)
     rank, kind = (2, "unbatched 2-D") if batch is None else (3, "batched 3-D")
     if any(part.ndim != rank for part in parts):
         ranks = ", ".join(f"{part.ndim}-D" for part in parts)

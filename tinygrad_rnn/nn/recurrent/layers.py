@@ -41,7 +41,6 @@ class RNNBase(Module):
     mode: str
     gates = 1
     states = 1
-    step: Step
     prepare: Prepare = staticmethod(prepare)
 
     def __init__(
@@ -95,6 +94,9 @@ class RNNBase(Module):
         bound = 1.0 / math.sqrt(self.hidden_size)
         for weight in self.parameters():
             init.uniform_(weight, -bound, bound, generator)
+
+    def _step(self) -> Step:
+        raise NotImplementedError
 
     def flatten_parameters(self) -> None:
         """Nothing: memory needs no rearranging here; scripts written for PyTorch call it."""
@@ -182,7 +184,7 @@ class RNNBase(Module):
                 k = layer * self._directions + direction
                 with scope(f"l{layer}{suffix}"):
                     first = tuple(apply(getitem, (s,), {"index": (k,)}) if s.ndim == 3 else s for s in state)
-                    outputs, end = unroll(self.step, xs, first, self._weights(k), direction == 1, sizes)
+                    outputs, end = unroll(self._step(), xs, first, self._weights(k), direction == 1, sizes)
                 sides.append(outputs)
                 last.append(end)
         return sides, tuple(apply(stack, parts, {"axis": 0}) for parts in zip(*last, strict=True))
@@ -266,9 +268,7 @@ class RNN(RNNBase):
         self.nonlinearity = nonlinearity
         self.mode = "RNN_" + nonlinearity.upper()
 
-    @property
-    def step(self) -> Step:
-        """The step function of the nonlinearity."""
+    def _step(self) -> Step:
         return STEPS[self.nonlinearity]
 
 
@@ -283,7 +283,9 @@ class LSTM(RNNBase):
     mode = "LSTM"
     gates = 4
     states = 2
-    step = staticmethod(lstm_step)
+
+    def _step(self) -> Step:
+        return lstm_step
 
 
 class GRU(RNNBase):
@@ -296,8 +298,10 @@ class GRU(RNNBase):
 
     mode = "GRU"
     gates = 3
-    step = staticmethod(gru_step)
     prepare = staticmethod(prepare_gru)
+
+    def _step(self) -> Step:
+        return gru_step
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         _refuse_projection(kwargs)

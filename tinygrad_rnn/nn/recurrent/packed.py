@@ -14,8 +14,9 @@ import numpy as np
 
 from ...dtypes import as_dtype
 from ...errors import ShapeError
+from ...ops.elementwise import where
 from ...ops.index import Slot, take
-from ...ops.shape import reshape
+from ...ops.shape import reshape, stack
 from ...tensor import Tensor, array_of, cast, make
 
 
@@ -136,7 +137,7 @@ def pad_packed_sequence(
     padded = take(sequence.data, make(np.ascontiguousarray(rows)), pattern=(Slot(0),))
     if not inside.all():
         mask = inside.reshape(*inside.shape, *(1,) * (padded.ndim - 2))
-        padded = np.where(make(mask), padded, make(np.asarray(padding_value, padded.dtype)))
+        padded = where(make(mask), padded, make(np.asarray(padding_value, padded.dtype)))
     return padded, make(lengths)
 
 
@@ -164,7 +165,7 @@ def pad_sequence(
         side = (0, gap) if padding_side == "right" else (gap, 0)
         width = (side, *((0, 0),) * (part.ndim - 1))
         padded.append(np.pad(part, width, constant_values=padding_value) if gap else part)
-    return np.stack(padded, axis=0 if batch_first else 1)
+    return stack(*padded, axis=0 if batch_first else 1)
 
 
 def pack_sequence(sequences: Sequence[Tensor], enforce_sorted: bool = True) -> PackedSequence:
