@@ -33,6 +33,7 @@ _ADVANCED: list[tuple[tuple[int, ...], tuple[Any, ...], tuple[Any, ...]]] = [
     ((5,), (Slot(0),), (np.array(3),)),
     ((5,), (Slot(0),), (np.zeros(0, np.int64),)),
     ((0, 3), (Slot(0),), (np.zeros((2, 0), np.int64),)),
+    ((3, 0), (Slot(0),), (np.array([0, 0]),)),
     ((3, 4), (Slot(0), slice(1, 3)), (_ROWS.astype(np.uint8),)),
     ((300, 1), (Slot(0),), (np.array([1, -2], np.int8),)),
     ((3, 3, 2), (Slot(0), Slot(1)), (np.array([[0], [2]]), np.array([[1, 1, 0]]))),

@@ -79,10 +79,25 @@ def evaluate(
             inputs[i].data = array
 
 
-def slope(fn: Callable[..., Any], inputs: Sequence[Any], moves: dict[int, np.ndarray], eps: float) -> list[np.ndarray]:
-    """The central difference of every output along one direction in the space of all inputs."""
-    above, below = (evaluate(fn, inputs, moves, sign * eps) for sign in (1, -1))
-    return [(a - b) / (2 * eps) for a, b in zip(above, below, strict=True)]
+Samples = tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
+"""The outputs one step above, at, and one step below the point."""
+
+
+def kink(
+    fn: Callable[..., Any], inputs: Sequence[Any], moves: dict[int, np.ndarray], samples: Samples, settings: Settings
+) -> tuple[float, float] | None:
+    """The slopes from the left and from the right if they differ, at a smaller step too; None if there is no kink."""
+    right, left = _sided(samples, settings.eps)
+    gap = _apart(right, left, settings)
+    if gap <= 0:
+        return None
+    small = settings.eps / 8
+    nearer = (evaluate(fn, inputs, moves, small), samples[1], evaluate(fn, inputs, moves, -small))
+    # of a smooth function the difference shrinks with the step; at a kink it stays, at a jump or a pole it grows
+    if _apart(*_sided(nearer, small), settings) <= 0.5 * gap:
+        return None
+    worst = int(np.argmax(np.abs(right - left)))
+    return float(left[worst]), float(right[worst])
 
 
 def require_derivative(
@@ -90,32 +105,22 @@ def require_derivative(
     inputs: Sequence[Any],
     i: int,
     move: np.ndarray,
-    samples: tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]],
+    samples: Samples,
     settings: Settings,
     title: str,
 ) -> None:
-    """Raise if the slopes from the left and from the right differ, and go on to differ at a smaller step."""
-    right, left = _sided(samples, settings.eps)
-    if _apart(right, left, settings) <= 0:
-        return
-    small = settings.eps / 8
-    nearer = (evaluate(fn, inputs, {i: move}, small), samples[1], evaluate(fn, inputs, {i: move}, -small))
-    right_nearer, left_nearer = _sided(nearer, small)
-    # of a smooth function the difference shrinks with the step; at a kink it stays, at a jump or a pole it grows
-    if _apart(right_nearer, left_nearer, settings) > 0.5 * _apart(right, left, settings):
-        worst = int(np.argmax(np.abs(right - left)))
+    """Raise NotDifferentiableError if there is a kink along `move`, which varies one entry of input i."""
+    slopes = kink(fn, inputs, {i: move}, samples, settings)
+    if slopes is not None:
         index = tuple(int(n) for n in np.unravel_index(int(np.argmax(move)), move.shape))
         raise NotDifferentiableError(
             f"{title}: the function is not differentiable at this point. Along entry {list(index)} of input {i}, whose "
-            f"value is {inputs[i].array[index]:.6g}, the slope is {left[worst]:.6g} from the left and "
-            f"{right[worst]:.6g} from the right. Move the input away from there, and check the convention at the point "
-            f"itself by its value."
+            f"value is {inputs[i].array[index]:.6g}, the slope is {slopes[0]:.6g} from the left and {slopes[1]:.6g} "
+            f"from the right. Move the input away from there, and check the convention at the point itself by its value."
         )
 
 
-def _sided(
-    samples: tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]], eps: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _sided(samples: Samples, eps: float) -> tuple[np.ndarray, np.ndarray]:
     above, middle, below = (np.concatenate([y.reshape(-1) for y in part]) if part else np.zeros(0) for part in samples)
     return (above - middle) / eps, (middle - below) / eps
 

@@ -74,6 +74,8 @@ def _take(x: Any, *indices: Any, pattern: tuple[Any, ...]) -> Any:
 
 
 def _take_scatter(buffer: Any, g: Any, *indices: Any, pattern: tuple[Any, ...]) -> None:
+    if not g.size:
+        return
     if not indices:
         buffer[pattern] += g  # a basic index names no entry twice
     elif len(pattern) == 1 and indices[0].dtype != np.bool_ and buffer.ndim == 2:
