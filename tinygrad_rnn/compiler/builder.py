@@ -60,8 +60,10 @@ class Builder:
         """The value of a primitive on operands. same: an instruction that says just this, reused if it is new."""
         assert primitive is not None
         if same is None:
-            backward = like.backward or any(a.backward for a in args)
+            backward = like.backward or any([a.backward for a in args])
             same = Instruction(primitive, args, params, shape, dtype, like.scope, backward, like.key)
+            if params is like.params:
+                same.frozen = like.frozen
         if primitive.kind != "random":
             name = (primitive, args, same.identity(), dtype)
             found = self.known.get(name)

@@ -6,8 +6,10 @@ and optimisers meet nothing unusual.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -140,6 +142,19 @@ class Entry:
         self.pool.own(run, node)
 
 
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """No garbage collection meanwhile: recording makes many objects, none of them garbage yet, and searching them takes
+    longer than making them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 class Compiled:
     """A compiled function: called like the function itself, with the same results.
 
@@ -169,7 +184,7 @@ class Compiled:
         signature = (*key, *settings())
         entry = self._entries.get((signature, self._guards.values()))
         if entry is None:
-            with rewound(self._guards.found, args, kwargs):
+            with rewound(self._guards.found, args, kwargs), _without_collection():
                 entry = Entry(record(self.function, template, leaves), self.name)
             while len(self._entries) >= MOST_PROGRAMS:
                 self._entries.pop(next(iter(self._entries)))

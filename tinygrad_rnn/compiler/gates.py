@@ -14,7 +14,7 @@ import numpy as np
 
 from ..ops.elementwise import tanh
 from .builder import Builder, uses
-from .kinds import Kinds
+from .kinds import invariants
 from .program import Instruction, Program
 
 Demand = np.ndarray  # one factor per entry of the last axis
@@ -32,7 +32,7 @@ class _Scaling:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.invariant = Kinds(program).invariant
+        self.invariant = invariants(program)
         self.counts = uses(program)
         self.asked: dict[Instruction, list[tuple[Any, Demand]]] = defaultdict(list)  # (slice of the last axis, factors)
         self.factor: dict[Instruction, Demand] = {}  # values that are built scaled
@@ -215,7 +215,7 @@ class _Cutting:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.invariant = Kinds(program).invariant
+        self.invariant = invariants(program)
         self.readers: dict[Instruction, list[Instruction]] = defaultdict(list)
         for ins in program.instructions:
             for a in ins.args:

@@ -16,34 +16,53 @@ from ..state import Scope
 from .program import CONSTANT, PARAMETER, VIEWS, Instruction, Program
 
 
+def invariants(program: Program) -> dict[Instruction, Any]:
+    """The values that depend on parameters and constants only, each with a name of what it is computed from.
+
+    Slices of one weight count as the same, and so does what is done alike to them.
+    """
+    found: dict[Instruction, Any] = {}
+    for ins in program.instructions:
+        primitive = ins.primitive
+        if primitive is None:
+            if ins.role in (PARAMETER, CONSTANT):
+                found[ins] = ins
+        elif ins.args and ins.args[0] in found and all([a in found for a in ins.args]):
+            roots = tuple([found[a] for a in ins.args])
+            found[ins] = roots[0] if primitive.name in VIEWS else (primitive, ins.identity(), roots)
+    return found
+
+
 class Kinds:
     """of: instruction -> number of its kind (views and leaves have none). depth: instruction -> chain length. level: kind -> average.
 
-    invariant: the values that depend on parameters and constants only, each with a name of what it is computed from: slices of one
-    weight count as the same, and so does what is done alike to them. steady: the kinds all of whose members are invariant.
+    invariant: see `invariants`. steady: the kinds all of whose members are invariant.
     """
 
     def __init__(self, program: Program) -> None:
         self.depth: dict[Instruction, int] = {}
-        self.invariant: dict[Instruction, Any] = {}
+        self.invariant = invariants(program)
         self._paths: dict[Scope, str] = {}
         coarse: dict[Any, list[Instruction]] = defaultdict(list)
         rough: dict[Instruction, Any] = {}
+        numbers: dict[Any, int] = {}
+        depths = self.depth
         for ins in program.instructions:
-            self.depth[ins] = self._depth(ins)
-            if ins.primitive is None:
-                if ins.role in (PARAMETER, CONSTANT):
-                    self.invariant[ins] = ins
+            deepest = 0
+            backward = ins.backward
+            for a in ins.args:
+                if a.backward == backward and depths[a] > deepest:
+                    deepest = depths[a]
+            primitive = ins.primitive
+            if primitive is None or primitive.name in VIEWS:
+                depths[ins] = deepest
                 continue
-            view = ins.primitive.name in VIEWS
-            if ins.args and all([a in self.invariant for a in ins.args]):
-                roots = tuple([self.invariant[a] for a in ins.args])
-                self.invariant[ins] = roots[0] if view else (ins.primitive, ins.identity(), roots)
-            if not view:
-                operands = tuple([a if a.role == CONSTANT else (a.shape, a.dtype) for a in ins.args])
-                name = (ins.primitive, ins.identity(), operands, self.path(ins.scope), ins.backward)
-                rough[ins] = name
-                coarse[name].append(ins)
+            depths[ins] = deepest + 1
+            operands = tuple([a if a.role == CONSTANT else (a.shape, a.dtype) for a in ins.args])
+            name = (primitive, ins.identity(), operands, self.path(ins.scope), backward)
+            number = numbers.setdefault(name, len(numbers))
+            rough[ins] = number
+            coarse[number].append(ins)
         self.of: dict[Instruction, int] = {}
         self.level: list[float] = []
         self.size: list[int] = []
@@ -55,13 +74,6 @@ class Kinds:
                 self.level.append(sum([self.depth[m] for m in group]) / len(group))
                 self.size.append(len(group))
                 self.steady.append(all([m in self.invariant for m in group]))
-
-    def _depth(self, ins: Instruction) -> int:
-        deepest = 0
-        for a in ins.args:
-            if a.backward == ins.backward and self.depth[a] > deepest:
-                deepest = self.depth[a]
-        return deepest + (ins.primitive is not None and ins.primitive.name not in VIEWS)
 
     def _refined(self, members: list[Instruction], rough: dict[Instruction, Any]) -> Iterable[list[Instruction]]:
         """Split by weights and by where the operands come from; a leaf operand (an initial state) fits to anything."""

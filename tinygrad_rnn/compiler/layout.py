@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .address import Address, address, contiguous
 from .chains import Chains
-from .kinds import Kinds
+from .kinds import invariants
 from .program import Instruction, Program
 
 _JOINS = ("stack", "concatenate", "place")
@@ -39,7 +39,7 @@ class Layout:
         self.places: dict[Instruction, Address] = {}
         for ins in program.instructions:
             address(ins, self.places)
-        self.invariant = Kinds(program).invariant
+        self.invariant = invariants(program)
         self.homes: dict[Instruction, Home] = {}
         self.cells: dict[Instruction, tuple[int, int]] = {}
         self.chains: list[list[Instruction]] = []

@@ -15,6 +15,12 @@ from .weights import straighten_weights
 
 Pass = Callable[[Program], Program]
 
+
+def _cut(program: Program) -> Program:
+    cut = cut_products(program)
+    return program if cut is program else order_terms(cut)
+
+
 PASSES: tuple[tuple[str, Pass], ...] = (
     ("dead code", remove_dead_code),
     ("common subexpressions", share_common_subexpressions),
@@ -23,8 +29,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("common factors", factor),
     ("order of terms", order_terms),
     ("sigmoid as tanh", sigmoids_as_tanh),
-    ("cut products", cut_products),
-    ("order of terms in slices", order_terms),
+    ("cut products", _cut),
     ("batching", batch),
     ("straight weights", straighten_weights),
 )

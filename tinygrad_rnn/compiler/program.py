@@ -58,7 +58,7 @@ class Instruction:
         self.key = key
         self.role = role
         self.value = value
-        self.frozen: Any = None
+        self.frozen: Any = None if params else ()
 
     @property
     def op(self) -> str:

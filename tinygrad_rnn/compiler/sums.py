@@ -23,12 +23,12 @@ FEW = 4  # so many alike terms, at least, make a sum of anything worth stacking
 
 def collect_sums(program: Program) -> Program:
     """Make one product of each sum of products, one reduction of each sum of reductions, one scatter of each sum of scatters."""
-    return _on_trees(program, "add", _combine)
+    return _on_trees(program, ("add",), _combine)
 
 
 def order_terms(program: Program) -> Program:
     """Reorder sums and products of three terms or more: what is known early first."""
-    return _on_trees(_on_trees(program, "add", _ordered), "multiply", _ordered)
+    return _on_trees(program, ("add", "multiply"), _ordered)
 
 
 def factor(program: Program) -> Program:
@@ -56,14 +56,16 @@ def factor(program: Program) -> Program:
     return rewrite(program, rule)
 
 
-def _on_trees(program: Program, op: str, rule: Any) -> Program:
-    """Apply `rule(builder, root, new terms, kinds, old terms, counts)` to each tree of one op whose inner values nobody else reads."""
+def _on_trees(program: Program, ops: tuple[str, ...], rule: Any) -> Program:
+    """Apply `rule(builder, root, new terms, kinds, old terms, counts)` to each tree of one op whose inner values nobody
+    else reads."""
     counts = uses(program)
     kinds = Kinds(program)
     inner = set()
     for ins in program.instructions:
-        if ins.op == op and ins.dtype.kind == "f":
-            inner.update(a for a in ins.args if a.op == op and counts[a] == 1 and a.shape == ins.shape)
+        if ins.primitive is not None and ins.primitive.name in ops and ins.dtype.kind == "f":
+            op = ins.primitive
+            inner.update([a for a in ins.args if a.primitive is op and counts[a] == 1 and a.shape == ins.shape])
     b = Builder()
     new: dict[Instruction, Instruction] = {}
     for ins in program.instructions:
@@ -73,12 +75,14 @@ def _on_trees(program: Program, op: str, rule: Any) -> Program:
         if ins in inner:
             continue
         made = None
-        if ins.op == op and ins.dtype.kind == "f" and any(a in inner for a in ins.args):
-            terms = _terms(ins, inner)
-            made = rule(b, ins, [new[t] for t in terms], kinds, terms, counts)
-        elif ins.op == op and ins.dtype.kind == "f" and rule is _combine:
-            made = rule(b, ins, [new[t] for t in ins.args], kinds, list(ins.args), counts)
-        new[ins] = made if made is not None else _unchanged(b, ins, inner, new)
+        if ins.primitive.name in ops and ins.dtype.kind == "f":
+            grown = any([a in inner for a in ins.args])
+            if grown or rule is _combine:
+                terms = _terms(ins, inner) if grown else list(ins.args)
+                made = rule(b, ins, [new[t] for t in terms], kinds, terms, counts)
+            new[ins] = made if made is not None else _unchanged(b, ins, inner, new)
+        else:
+            new[ins] = b.again(ins, tuple([new[a] for a in ins.args]))
     return program.rebuilt(new, b.order)
 
 

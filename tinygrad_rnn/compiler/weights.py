@@ -12,7 +12,7 @@ import numpy as np
 from ..primitive import Primitive
 from .address import Address, address, contiguous
 from .builder import rewrite
-from .kinds import Kinds
+from .kinds import invariants
 from .program import Instruction, Program
 
 READERS = 3  # so many products must share the copy
@@ -29,7 +29,7 @@ straight = Primitive("contiguous", _contiguous, "elementwise")
 def straighten_weights(program: Program) -> Program:
     """Copy right operands of products into C order where at least READERS products read the same one."""
     places: dict[Instruction, Address] = {}
-    invariant = Kinds(program).invariant
+    invariant = invariants(program)
     readers: dict[Instruction, int] = {}
     for ins in program.instructions:
         if ins.op == "matmul" and ins.args[1] in invariant:
