@@ -15,7 +15,7 @@ export MPLBACKEND ?= Agg
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DELETE_ON_ERROR:
-.PHONY: help demo app bench bench-smoke docs check test test-slow test-peers test-browser notebooks lint format fuzz clean
+.PHONY: help demo app bench bench-smoke docs check test test-slow test-mpi test-peers test-browser notebooks lint format fuzz clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -45,13 +45,16 @@ app: $(VENV)/app.stamp $(VENV)/plot.stamp ## the dashboard, on loopback
 	@$(PY) -m streamlit run examples/app.py --server.address 127.0.0.1 --browser.gatherUsageStats false
 
 test: $(VENV)/test.stamp ## the suite, without other frameworks, browser and long runs
-	@$(ONE_THREAD) $(PY) -m pytest -q -m "not peers and not browser and not slow" $(PYTEST)
+	@$(ONE_THREAD) $(PY) -m pytest -q -m "not peers and not browser and not slow and not mpi" $(PYTEST)
 
 test-slow: $(VENV)/test.stamp ## long runs only
-	@$(ONE_THREAD) $(PY) -m pytest -q -m "slow and not peers and not browser" $(PYTEST)
+	@$(ONE_THREAD) $(PY) -m pytest -q -m "slow and not peers and not browser and not mpi" $(PYTEST)
 
 test-peers: $(VENV)/test.stamp $(VENV)/peers.stamp ## against PyTorch and the others
 	@$(ONE_THREAD) $(PY) -m pytest -q -m "peers and not browser" $(PYTEST)
+
+test-mpi: $(VENV)/test.stamp $(VENV)/mpi.stamp ## several ranks under mpiexec: the same weights, and faults
+	@$(ONE_THREAD) $(PY) -m pytest -q -m "mpi" $(PYTEST)
 
 test-browser: $(VENV)/test.stamp $(VENV)/browser.stamp ## the pages in a headless Chromium
 	@$(ONE_THREAD) $(PY) -m pytest -q -m "browser" $(PYTEST)
@@ -79,7 +82,7 @@ docs: $(VENV)/docs.stamp ## API reference into docs/api
 
 fuzz: $(VENV)/test.stamp ## random programs, every way of running them compared (MINUTES=10)
 	@$(ONE_THREAD) $(PY) -m tests.fuzz --minutes $(or $(MINUTES),10)
-	@$(ONE_THREAD) HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -m "not peers and not browser" -k "property or machine" $(PYTEST)
+	@$(ONE_THREAD) HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -m "not peers and not browser and not mpi" -k "property or machine" $(PYTEST)
 
 check: ## everything CI runs
 	@PYTHON="$(PYTHON)" .ci/run

@@ -16,6 +16,7 @@ from tinygrad_rnn import errors
         (errors.CheckpointError, (ValueError,)),
         (errors.MissingCheckpointError, (errors.CheckpointError, FileNotFoundError)),
         (errors.DataError, (ValueError,)),
+        (errors.DistributedError, (RuntimeError, ImportError)),
         (errors.MissingDataError, (errors.DataError, FileNotFoundError)),
     ],
 )

@@ -220,6 +220,7 @@ __getattr__ = lazily(
         "models": "models",
         "data": "data",
         "train": "train",
+        "distributed": "distributed",
         "checkpoint": "checkpoint",
         "serialization": "serialization",
         "save": "serialization:save",

@@ -10,6 +10,7 @@ __all__ = [
     "CheckpointError",
     "DTypeError",
     "DataError",
+    "DistributedError",
     "GraphError",
     "MissingCheckpointError",
     "MissingDataError",
@@ -63,6 +64,10 @@ class DataError(TinygradError, ValueError):
 
 class MissingDataError(DataError, FileNotFoundError):
     """There is no data file at this path: also a FileNotFoundError, as `open` raises."""
+
+
+class DistributedError(TinygradError, RuntimeError, ImportError):
+    """Ranks do not fit together, or what lets them talk is missing; the text names the rank and the difference."""
 
 
 def explain(where: str, *, expected: str = "", got: str = "", do: str = "") -> str:

@@ -4,6 +4,7 @@ from tinygrad_rnn.train.evaluation import Objective, mean_loss
 from tinygrad_rnn.train.folder import BEST, LAST, METRICS
 from tinygrad_rnn.train.interruption import Interruption
 from tinygrad_rnn.train.metrics import read as read_metrics
+from tinygrad_rnn.train.parallel import ParallelTrainer
 from tinygrad_rnn.train.reports import Bar, Lines, Progress, Quiet, Report, suited
 from tinygrad_rnn.train.trainer import Ended, Outcome, Trainer
 
@@ -17,6 +18,7 @@ __all__ = [
     "Lines",
     "Objective",
     "Outcome",
+    "ParallelTrainer",
     "Progress",
     "Quiet",
     "Report",

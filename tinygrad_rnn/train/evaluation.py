@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from tinygrad_rnn.state import no_grad
 from tinygrad_rnn.tensor import Tensor
 
-__all__ = ["Objective", "apply_objective", "detached", "mean_loss"]
+__all__ = ["Objective", "apply_objective", "detached", "mean_loss", "summed_loss"]
 
 
 class Objective(Protocol):
@@ -50,6 +50,15 @@ def mean_loss(model: Any, objective: Objective, batches: Iterable[Any]) -> float
     A batch counts by the size of its last array if it is a tuple or list, such as (inputs, targets); otherwise by one.
     Returns NaN for no batches. The model is left in the mode it was found in.
     """
+    total, weight = summed_loss(model, objective, batches)
+    return total / weight if weight else float("nan")
+
+
+def summed_loss(model: Any, objective: Objective, batches: Iterable[Any]) -> tuple[float, float]:
+    """What `mean_loss` is the quotient of: the sum of size times loss, and that of the sizes.
+
+    Empty batches are skipped.
+    """
     mode = model.training
     model.eval()
     total = weight = 0.0
@@ -57,13 +66,15 @@ def mean_loss(model: Any, objective: Objective, batches: Iterable[Any]) -> float
     try:
         with no_grad():
             for batch in batches:
-                loss, state = apply_objective(objective, model, batch, state)
                 size = _size(batch[-1]) if isinstance(batch, tuple | list) and batch else 1
+                if not size:
+                    continue
+                loss, state = apply_objective(objective, model, batch, state)
                 total += size * float(loss.item())
                 weight += size
     finally:
         model.train(mode)
-    return total / weight if weight else float("nan")
+    return total, weight
 
 
 def _size(last: Any) -> int:

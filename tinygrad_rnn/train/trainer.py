@@ -148,7 +148,7 @@ class Trainer:
         if steps is None and epochs is None:
             raise ValueError(explain("fit", expected="steps or epochs", got="neither", do="Say fit(steps=1000)."))
         at = self._tally
-        with Interruption() as interruption:
+        with self._interruption() as interruption:
             if self.folder is not None and self._saved is None:
                 # What cannot be saved shall fail now, and a kill at any time find something to resume.
                 self.folder.claim(overwrite=self.overwrite)
@@ -262,15 +262,25 @@ class Trainer:
         """Loss and state of a batch, and fresh gradients, clipped, in the parameters."""
         self.optimizer.zero_grad()
         loss, carried = apply_objective(self.objective, self.model, batch, self._carried)
-        value = float(loss.item())
-        if not math.isfinite(value):
+        self._refuse(float(loss.item()))
+        loss.backward()
+        self._clip()
+        return loss, carried
+
+    def _refuse(self, loss: float) -> None:
+        """Raise AnomalyError if the loss is not finite."""
+        if not math.isfinite(loss):
             where = f"training step {self._tally.step + 1}"
             do = "Lower the learning rate or clip gradients (clip=1.0); detect_anomaly() names the op it comes from."
-            raise AnomalyError(explain(where, expected="a finite loss", got=str(value), do=do))
-        loss.backward()
+            raise AnomalyError(explain(where, expected="a finite loss", got=str(loss), do=do))
+
+    def _clip(self) -> None:
         if self.clip is not None:
             self._tally.norms.append(float(clip_grad_norm_(self.model.parameters(), self.clip)))
-        return loss, carried
+
+    def _interruption(self) -> Interruption:
+        """What notes signals while `fit` runs."""
+        return Interruption()
 
     def _end_epoch(self) -> None:
         self._tally.epoch += 1

@@ -1,0 +1,13 @@
+"""Data-parallel training over MPI.
+
+mpiexec -n 4 tinygrad-rnn train ...          # from the shell
+
+from tinygrad_rnn.train import ParallelTrainer   # in a script: a Trainer, on as many ranks as there are
+"""
+
+from .parallel import DataParallel
+from .sharing import Share, cut, share
+from .watchdog import PATIENCE
+from .world import World, launched, world
+
+__all__ = ["PATIENCE", "DataParallel", "Share", "World", "cut", "launched", "share", "world"]
