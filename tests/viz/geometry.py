@@ -146,6 +146,8 @@ def shown_texts_outside(svg):
         if "n" not in group.get("class", "").split():
             continue
         rect = group.find(f"{SVG}rect")
+        if rect is None:
+            continue  # a sign in the key
         left, top = float(rect.get("x")), float(rect.get("y"))
         right, bottom = left + float(rect.get("width")), top + float(rect.get("height"))
         inner = "".join(f"{t.text}|" for t in group.findall(f"{SVG}text"))

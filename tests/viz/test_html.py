@@ -275,7 +275,7 @@ def test_real_text_fits_into_real_boxes(browser, tmp_path, name):
     path = SAMPLES[name]().save(tmp_path / "picture.svg")
     page = browser.new_page()
     page.goto(path.as_uri())
-    outside = page.evaluate("""() => [...document.querySelectorAll('g.n')].filter((g) => {
+    outside = page.evaluate("""() => [...document.querySelectorAll('g.n[tabindex]')].filter((g) => {
         const r = g.querySelector('rect').getBBox();
         return [...g.querySelectorAll('text')].some((t) => {
             const b = t.getBBox();

@@ -143,6 +143,9 @@ def test_saved_values_constants_and_inputs_differ_without_colour():
     rules = re.search(r"<style>(.*?)</style>", svg, re.S).group(1)
     dashed = next(rule for rule in rules.split("}") if ".n.constant>rect" in rule and "dasharray" in rule)
     assert dashed
+    assert '<g class="n constant still"' in svg
+    assert '<g class="n parameter"' in svg
+    assert any(".n.still text" in rule and "italic" in rule for rule in rules.split("}"))
     assert ' class="spine"' in svg
 
 

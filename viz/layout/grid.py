@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..model import Box, Diagram, Edge
 from .block import Block, Key
 from .measure import initial_size
-from .rows import Unit, in_gutter, sequences_between, starting, units
+from .rows import Unit, in_gutter, is_input, sequences_between, starting, units
 from .templates import templates
 from .wires import Way, Wires
 
@@ -119,7 +119,9 @@ class Grid:
             unit, column, entries = self.beside[source.id]
             if target.column is not None:
                 level = unit is tu and target.role == entries[0][0]
-                return self.wires.sideways(unit.row, tu.row, source.id, (column, target.column), level)
+                adjacent = target.column - column == (1 if st.right else -1)
+                columns = (column, target.column)
+                return self.wires.sideways(unit.row, tu.row, source.id, columns, adjacent, level)
             return self.wires.upwards(unit.row, tu, source.role, target.role, 0.0, 0.0, False)
         ss = self.templates[su.number]
         if edge.state >= 0 and source.column is not None and target.column is not None:
@@ -127,7 +129,8 @@ class Grid:
             hidden = source.kind == "elided" or target.kind == "elided"
             level = su is tu and (hidden or y1 == y2)
             columns = (source.column, target.column)
-            return self.wires.sideways(su.row, tu.row, (su.number, edge.state), columns, level)
+            adjacent = ss.right == st.right and columns[1] - columns[0] == (1 if st.right else -1)
+            return self.wires.sideways(su.row, tu.row, (su.number, edge.state), columns, adjacent, level)
         x1 = self.offset[su.number] + leaving_x(ss.block, source.role)
         x2 = self.offset[tu.number] + entering_x(st.block, source.role, target.role)
         if su.number in self.bars or tu.number in self.bars:
@@ -280,7 +283,9 @@ class Grid:
     def threads(self, row: int) -> bool:
         """Whether the shared parameters of a row run through its boxes as one light line."""
         members = self.wires.in_row[row]
-        return len(members) == 1 and members[0].timed and self.templates[members[0].number].block.single
+        if len(members) != 1 or not members[0].timed or is_input(self.diagram, members[0].boxes[0]):
+            return False
+        return self.templates[members[0].number].block.single
 
 
 def leaving_x(block: Block, key: Key) -> float:

@@ -135,24 +135,25 @@ class Router:
         grid, source, target = self.grid, edge.source, edge.target
         x1, y1, w1 = self._side(edge, True)
         x2, y2, w2 = self._side(edge, False)
-        right = x1 <= x2
+        into = grid.templates[grid.unit_of[target.id].number].right
+        out = into if source.id in grid.beside else grid.templates[grid.unit_of[source.id].number].right
         if source.kind == "elided":
             y1 = y2
         elif target.kind == "elided" or source.id in grid.beside:
             y2 = y2 if source.id in grid.beside else y1
             y1 = y2 if source.id in grid.beside and way.lane < 0 else y1
-        start, end = x1 + (w1 if right else -w1), x2 - (w2 if right else -w2)
+        start, end = x1 + (w1 if out else -w1), x2 - (w2 if into else -w2)
         if way.lane < 0:
             return (
                 [(start, y1), (end, y2)]
                 if y1 == y2
                 else [(start, y1), ((start + end) / 2, y1), ((start + end) / 2, y2), (end, y2)]
             )
-        c = self._column(source) if right else self._column(source) - 1
+        c = self._column(source) - (0 if out else 1)
         lane = self.lane_x(c, way.lane)
         if way.low < 0:
             return _tidy([(start, y1), (lane, y1), (lane, y2), (end, y2)])
-        other = self.lane_x(self._column(target) - 1 if right else self._column(target), way.lane)
+        other = self.lane_x(self._column(target) - (1 if into else 0), way.lane)
         track = grid.track_y[
             grid.unit_of[source.id].row if source.id in grid.unit_of else grid.beside[source.id][0].row, way.low
         ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable
 
 from ..model import Box, Diagram
-from ..model.order import ranks, topological
+from ..model.order import components, ranks, topological
 from ..model.roles import without_circles
 
 MANY = 3
@@ -76,7 +76,13 @@ def units(diagram: Diagram, aside: Collection[int]) -> tuple[list[Unit], dict[in
     for edge in diagram.edges:
         if edge.kind in ("recurrent", "cut") and edge.source.group == edge.target.group:
             unit_of[edge.source.id].recurrent = True
-    joints = sorted({(group[a], group[b]) for a, b in edges if group[a] != group[b]})
+    joints = {(group[a], group[b]) for a, b in edges if group[a] != group[b]}
+    later = {
+        (unit_of[e.source.id].number, unit_of[e.target.id].number)
+        for e in diagram.edges
+        if e.kind in ("recurrent", "cut") and e.source.id in unit_of and e.target.id in unit_of
+    }
+    joints = sorted(joints | _one_way(len(found), joints, later))
     plain = [all(is_input(diagram, box) for box in unit.boxes) for unit in found]
     _number_rows(found, joints, plain)
     return found, unit_of
@@ -162,6 +168,15 @@ def _joined_to_readers(
                 group[i] = below.setdefault(group[reader], -1 - len(below))
     number = {g: k for k, g in enumerate(dict.fromkeys(group))}
     return [number[g] for g in group]
+
+
+def _one_way(n: int, joints: set[tuple[int, int]], later: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Those ways to another unit in a later step that nothing leads back: a decoder stands above its encoder."""
+    after: list[list[int]] = [[] for _ in range(n)]
+    for a, b in sorted(joints | later):
+        after[a].append(b)
+    part = components(after)
+    return {(a, b) for a, b in later if part[a] != part[b]}
 
 
 def _targets(

@@ -65,13 +65,15 @@ class Wires:
             self.lanes[number].append((low, high))
         return number
 
-    def sideways(self, row: int, target_row: int, source: Hashable, columns: tuple[int, int], aligned: bool) -> Way:
+    def sideways(
+        self, row: int, target_row: int, source: Hashable, columns: tuple[int, int], adjacent: bool, aligned: bool
+    ) -> Way:
         """The way of a state: straight on, or by a lane to another height, or over the columns in between.
 
+        columns: where it starts and ends. adjacent: whether the second follows the first in the direction of the state.
         Of those that pass over columns, neighbours take different tracks.
         """
-        apart = abs(columns[0] - columns[1])
-        adjacent, phase = apart == 1, 0 if apart == 1 else columns[0] % min(apart, 4)
+        phase = 0 if adjacent else columns[0] % min(max(2, abs(columns[0] - columns[1])), 4)
         key = ("side", row, target_row, source, adjacent, aligned, phase)
         way = self._ways.get(key)
         if way is None:

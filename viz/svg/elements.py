@@ -127,6 +127,8 @@ def classes(picture: Picture, box: Box) -> str:
     names = [box.kind]
     if box.kind == "op" and node.primitive is not None:
         names.append(node.primitive.kind)
+    if not node.needs_grad and box.kind != "elided":
+        names.append("still")
     if box.root:
         names.append("root")
     if box.backward:

@@ -33,6 +33,9 @@ def legend(picture: Picture, left: float, top: float) -> tuple[str, float]:
         spine = f'<rect class="spine" {rect} width="4"/>' if "parameter" in sign else ""
         out.append(f'<g class="{sign}"><rect {rect} width="{SAMPLE:.0f}" rx="{rounded}"/>{spine}</g>')
         x = _said(out, x + SAMPLE, top, text)
+    if any(not diagram.graph.nodes[box.main].needs_grad for box in diagram.boxes if box.kind != "elided"):
+        out.append(f'<g class="n still"><text x="{num(x + 8)}" y="{num(top + 13)}">x</text></g>')
+        x = _said(out, x + 14, top, "needs no gradient")
     if any(box.saved and box.kind == "op" for box in diagram.boxes):
         out.append(f'<circle class="saved" cx="{num(x + 5)}" cy="{num(top + 9)}" r="2.5"/>')
         x = _said(out, x + 8, top, "kept for the backward sweep")

@@ -43,6 +43,7 @@ _FIXED = f"""
 @ .n.constant>rect,@ .n.elided>rect,@ .n.shape>rect,@ .n.index>rect{{stroke-dasharray:4 3}}
 @ .n.module text{{font-weight:600}}
 @ .n.module text.s{{font-weight:400}}
+@ .n.still text{{font-style:italic}}
 @ .frame{{fill:none;stroke-width:1}}
 @ .band.hidden{{stroke-dasharray:3 4}}
 @ .n:focus{{outline:none}}
