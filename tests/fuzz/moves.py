@@ -53,6 +53,8 @@ def reduction(s: Any) -> None:
     if not s.of(v).size:
         name = "sum"  # of nothing there is no largest
     axes = _axes(s, s.of(v).ndim)
+    if name == "std" and np.min(np.std(s.of(v), axis=axes), initial=1.0) < 0.01:
+        name = "var"  # where all entries are equal but for rounding, the slope of a deviation is rounding too
     params: dict[str, Any] = {"axis": axes, "keepdims": bool(s.choose(2))}
     if name in ("var", "std"):
         params["ddof"] = 0
