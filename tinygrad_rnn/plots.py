@@ -32,7 +32,7 @@ def figure(width: float = 7.0, height: float = 3.4, columns: int = 1) -> tuple[A
     return made, axes
 
 
-def curves(axes: Any, lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, log: bool = False) -> None:
+def curves(axes: Any, lines: Mapping[str, tuple[Any, Any]], *, log: bool = False) -> None:
     """Several (x, y) lines under their names, each with its own dashes; log: a logarithmic y axis."""
     styles = [("#0072b2", "-"), ("#d55e00", "--"), ("#009e73", "-."), ("#666666", ":")]
     for (name, (x, y)), (colour, dashes) in zip(lines.items(), styles * len(lines), strict=False):

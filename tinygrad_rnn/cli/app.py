@@ -50,6 +50,9 @@ def run(options: argparse.Namespace) -> int:
     try:
         return OK if process.wait() == 0 else process.returncode
     except KeyboardInterrupt:
-        process.wait()
         console.say("The dashboard has ended. Start it again with: tinygrad-rnn app")
         return INTERRUPTED
+    finally:
+        # Ctrl-C in a terminal has reached the server as well; a signal to this process alone has not.
+        process.terminate()
+        process.wait()

@@ -197,5 +197,7 @@ def _rich_table(rows: tuple[Row, ...]) -> str:
     for line in cells:
         table.add_row(*(line[j] for j in kept))
     out = io.StringIO()
-    Console(file=out, width=200, color_system=None, highlight=False, markup=False).print(table)
+    # In a notebook rich would show the table itself, whatever the file.
+    console = Console(file=out, width=200, color_system=None, highlight=False, markup=False, force_jupyter=False)
+    console.print(table)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").split("\n"))

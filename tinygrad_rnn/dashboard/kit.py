@@ -17,7 +17,7 @@ Job = Callable[[], None]
 _EVERY = 0.4
 
 
-def show(place: Any, draw: Callable[[Any], None], width: float = 8.0, height: float = 3.2) -> None:
+def show(place: Any, draw: Callable[[Any], None], width: float = 9.0, height: float = 3.2) -> None:
     """Draw a figure of one pair of axes into a place of the page."""
     made, (axes,) = plots.figure(width, height)
     draw(axes)
