@@ -26,6 +26,10 @@ def clean(program: Program) -> Program:
         assert ins.primitive is not None
         if ins.primitive.kind == "elementwise" and any(a.op == "broadcast_to" for a in args):
             args = _without_broadcasts(args, ins.shape)
+        if ins.primitive.kind == "elementwise" and any(a.op == "reshape" for a in args):
+            flat = _through_reshape(b, ins, args)
+            if flat is not None:
+                return flat
         simplify = RULES.get(ins.primitive.name)
         found = simplify(b, ins, args) if simplify is not None else None
         if found is not None and found.shape == ins.shape and found.dtype == ins.dtype:
@@ -43,6 +47,21 @@ def _without_broadcasts(args: Args, shape: tuple[int, ...]) -> Args:
             if np.broadcast_shapes(*(x.shape for x in shorter)) == shape:
                 args = shorter
     return args
+
+
+def _through_reshape(b: Builder, ins: Instruction, args: Args) -> Instruction | None:
+    """An elementwise operation on a reshaped value and vectors along its last axis, done before the reshape."""
+    shaped = [a for a in args if a.ndim > 1]
+    if any(a.op != "reshape" or a.shape != ins.shape or not a.args[0].ndim for a in shaped) or not shaped:
+        return None
+    sources = [a.args[0] for a in shaped]
+    if any(x.shape != sources[0].shape for x in sources) or sources[0].shape[-1] != ins.shape[-1]:
+        return None
+    if sources[0].ndim >= ins.ndim:
+        return None
+    inner = tuple(a.args[0] if a.ndim > 1 else a for a in args)
+    made = b.emit(ins.primitive, inner, ins.params, sources[0].shape, ins.dtype, ins)
+    return b.reshape(made, ins.shape, ins)
 
 
 def _number(ins: Instruction) -> Any:

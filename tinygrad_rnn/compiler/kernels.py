@@ -56,7 +56,7 @@ _OUT_BY_NAME: dict[Any, Callable[..., Any]] = {np.maximum: _maximum, np.minimum:
 
 def overwrites(ins: Instruction) -> bool:
     """Whether an instruction may be written over an operand of its own shape."""
-    return ins.primitive is not None and (isinstance(ins.primitive.forward, np.ufunc) or ins.op in ("sigmoid", "relu"))
+    return ins.primitive is not None and (isinstance(ins.primitive.forward, np.ufunc) or ins.op in ("sigmoid", "relu", "take_off"))
 
 
 def _typed(ins: Instruction, args: Sequence[Array], out: np.ndarray) -> list[Array]:
@@ -227,6 +227,20 @@ def _flat_index(target: np.ndarray, classes: int, scratch: Scratch) -> tuple[np.
     return where, (np.add, (rows, target, where))
 
 
+def _positions(x: np.ndarray, index: np.ndarray, axis: int, scratch: Scratch) -> tuple[np.ndarray, list[Call]] | None:
+    """Flat positions of one entry along an axis, the last or the first of two, and the calls that work them out."""
+    if index.shape[axis] != 1 or not x.flags.c_contiguous or index.size * x.shape[axis] != x.size:
+        return None
+    check: Call = (_InRange("index", 0, x.shape[axis]), (index,))
+    if axis == x.ndim - 1:
+        where, locate = _flat_index(index[..., 0], x.shape[-1], scratch)
+        return where, [check, locate]
+    if axis == 0 and x.ndim == 2:
+        columns, where = np.arange(x.shape[1], dtype=np.intp), scratch(index.shape[1:], np.intp)
+        return where, [check, (np.multiply, (index[0], x.shape[1], where)), (np.add, (where, columns, where))]
+    return None
+
+
 def _cross_entropy(
     ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch
 ) -> list[Call] | None:
@@ -260,18 +274,28 @@ def _one_hot(
     return [check, (out.fill, (0,)), locate, (out.reshape(-1).__setitem__, (where, 1))]
 
 
-def _take_along_axis(
-    ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch
-) -> list[Call] | None:
+def _take_along_axis(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call] | None:
     x, index = args
-    last = ins.params["axis"] in (-1, x.ndim - 1)
-    if not last or index.shape[-1] != 1 or index.shape[:-1] != x.shape[:-1] or not x.flags.c_contiguous:
+    axis = ins.params["axis"] % x.ndim
+    found = _positions(x, index, axis, scratch) if out.flags.c_contiguous else None
+    if found is None:
         return None
-    where, locate = _flat_index(index[..., 0], x.shape[-1], scratch)
-    check = (_InRange("index", 0, x.shape[-1]), (index,))
-    if not out.flags.c_contiguous:
+    where, calls = found
+    return [*calls, (x.reshape(-1).take, (where, None, out.reshape(where.shape), "clip"))]
+
+
+def _take_off(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call] | None:
+    x, index, amount = args
+    found = _positions(out, index, ins.params["axis"], scratch)
+    if found is None:
         return None
-    return [check, locate, (x.reshape(-1).take, (where, None, out[..., 0], "clip"))]
+    where, calls = found
+    flat, picked = out.reshape(-1), scratch(where.shape, out.dtype)
+    first: list[Call] = [] if _same_place(x, out) else [(np.copyto, (out, x))]
+    return [
+        *first, *calls, (flat.take, (where, None, picked, "clip")),
+        (np.subtract, (picked, amount.reshape(where.shape), picked)), (flat.__setitem__, (where, picked)),
+    ]  # fmt: skip
 
 
 def _take(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call] | None:
@@ -302,5 +326,5 @@ KERNELS: dict[str, Callable[..., list[Call] | None]] = {
     "reshape": _copy, "transpose": _copy, "broadcast_to": _copy, "where": _where, "sigmoid": _sigmoid, "relu": _relu,
     "clip": _clip, "stack": _join, "concatenate": _join, "place": _place, "softmax": _softmax,
     "log_softmax": _log_softmax, "cross_entropy": _cross_entropy, "one_hot": _one_hot,
-    "take_along_axis": _take_along_axis, "take": _take, "put": _put, "scatter_along_axis": _scatter_along,
+    "take_along_axis": _take_along_axis, "take": _take, "take_off": _take_off, "put": _put, "scatter_along_axis": _scatter_along,
 }  # fmt: skip

@@ -8,8 +8,10 @@ from typing import NamedTuple
 from .batching import batch
 from .builder import remove_dead_code, share_common_subexpressions
 from .cleaning import clean
+from .columns import lay_in_columns
 from .gates import cut_products, sigmoids_as_tanh
 from .program import VIEWS, Program, check
+from .softmax import open_softmax
 from .sums import collect_sums, factor, order_terms
 from .weights import straighten_weights
 
@@ -24,7 +26,9 @@ def _cut(program: Program) -> Program:
 PASSES: tuple[tuple[str, Pass], ...] = (
     ("dead code", remove_dead_code),
     ("common subexpressions", share_common_subexpressions),
+    ("open softmax", open_softmax),
     ("clean-up", clean),
+    ("classes in columns", lay_in_columns),
     ("sum of products", collect_sums),
     ("common factors", factor),
     ("order of terms", order_terms),

@@ -117,7 +117,7 @@ def _ordered(
     """Fold the terms, earliest first; numbers keep PyTorch's dtype rules only next to arrays, so they go last of the first."""
     if len(terms) < 3 or any(t.dtype != root.dtype for t in terms):
         return None
-    order = sorted(range(len(terms)), key=lambda i: kinds.readiness(old[i], root.backward))
+    order = sorted(range(len(terms)), key=lambda i: (kinds.readiness(old[i], root.backward), terms[i].size))
     primitive = add if root.op == "add" else multiply
     total = terms[order[0]]
     for i in order[1:]:
