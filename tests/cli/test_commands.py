@@ -12,6 +12,7 @@ import tinygrad_rnn as tg_package
 from tinygrad_rnn import checkpoint
 from tinygrad_rnn.cli.main import parser
 from tinygrad_rnn.data import column_names, read_column
+from tinygrad_rnn.language import load
 from tinygrad_rnn.mistakes import MISTAKES
 
 COMMANDS = list(parser()._subparsers._group_actions[0].choices)
@@ -185,6 +186,33 @@ def test_the_doctor_finds_every_mistake_that_can_be_made_on_purpose(tg, mistake)
 
 def test_doctor_lists_the_mistakes(tg):
     assert tg("doctor", "--list", "--json").json["mistakes"] == MISTAKES
+
+
+def test_export_of_the_weights_alone(tg, trained, tmp_path):
+    assert tg("export", "--out", "w.safetensors", "--json").json["bytes"] == (tmp_path / "w.safetensors").stat().st_size
+    whole, alone = checkpoint.load(trained / "best.safetensors"), checkpoint.load(tmp_path / "w.safetensors")
+    assert whole.arrays.keys() == alone.arrays.keys()
+    assert tg("sample", "w.safetensors", "--length", 20).out == tg("sample", "--length", 20).out
+
+
+def test_export_for_onnx_runtime(tg, trained, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    assert tg("export", "--out", "m.onnx").code == 0
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    session = runtime.InferenceSession(str(tmp_path / "m.onnx"), options, providers=["CPUExecutionProvider"])
+    numbers = np.arange(12).reshape(6, 2) % 5
+    scores, _ = load(trained)(tg_package.tensor(numbers))
+    found = session.run(None, {session.get_inputs()[0].name: numbers})
+    np.testing.assert_allclose(found[0], scores.detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_bench_times_the_sides_in_turns(tg):
+    flags = ("rnn", "--hidden", 4, "--input", 3, "--batch", 2, "--time", 4, "--classes", 3, "--rounds", 2)
+    found = tg("bench", *flags, "--json").json
+    assert set(found["seconds"]) == {"loop", "compiled", "by hand, step by step", "by hand, as an expert"}
+    assert all(seconds > 0 for seconds in found["seconds"].values())
+    assert "make bench" in tg("bench", *flags).out
 
 
 def test_info_tells_what_is_here_and_what_to_install(tg, monkeypatch):

@@ -36,7 +36,7 @@ def refused(done, *words, code=2):
         (("compare", "--steps", "x"), "--steps"),
         (("doctor", "--seconds", "0"), "--seconds"),
         (("bench", "cnn"), "invalid choice: 'cnn'"),
-        (("export", "--time", "0"), "--time"),
+        (("export", "--format", "onnx"), "unrecognized arguments"),
         (("app", "--port", "http"), "--port"),
         (("info", "--all"), "unrecognized arguments"),
         (("completion", "powershell"), "invalid choice: 'powershell'"),
@@ -170,8 +170,7 @@ def test_what_to_install(tg, trained, series, monkeypatch):
     refused(tg("app"), "pip install 'tinygrad_rnn[app,plot]'", code=3)
     refused(tg("forecast", series, "--plot", "x.png"), "pip install 'tinygrad_rnn[plot]'", code=3)
     refused(tg("compare", "--plot", "x.png"), "pip install 'tinygrad_rnn[plot]'", code=3)
-    done = tg("export")
-    assert (done.code, "tinygrad_rnn[onnx]" in done.err) == (3, True) or "writes no ONNX yet" in done.err
+    refused(tg("export"), "pip install 'tinygrad_rnn[onnx]'", code=3)
 
 
 def test_png_without_a_library_for_it(tg, monkeypatch):

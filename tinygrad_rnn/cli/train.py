@@ -10,7 +10,7 @@ from typing import Any
 
 from .arguments import Commands, command
 from .config import CHECKS, CHOICES, Settings, read, settle, write
-from .console import OK, Console, RefusedError, report_for
+from .console import OK, Console, MissingExtraError, RefusedError, report_for
 
 __all__ = ["add"]
 
@@ -39,6 +39,7 @@ train                                      an LSTM on the embedded text
 train gru --text book.txt --steps 5000     a GRU on a text of yours
 train --config run.toml --out runs/big     settings from a file, such as: hidden = 256
 train --resume --out runs/big              go on where it stopped
+mpiexec -n 4 tinygrad-rnn train            share every batch among four processes
 """
 
 
@@ -65,19 +66,31 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train; returns the exit code."""
+    """Train, on all ranks if `mpiexec` started this; returns the exit code."""
+    from ..distributed import DistributedError, world
+
+    try:
+        here = world()
+    except DistributedError as error:
+        raise MissingExtraError(text=str(error)) from error
+    with here:
+        return _run(options, here)
+
+
+def _run(options: argparse.Namespace, here: Any) -> int:
     console = Console(options)
-    settings = _settings(options)
+    console.quiet = console.quiet or not here.leads
+    settings = here.spread(_settings(options) if here.leads else None)  # the folder may be on the first machine alone
     # Imported here, so that `--help` and a mistyped flag cost nothing.
     from .. import manual_seed, optim
     from ..data import StreamBatches, Vocabulary, embedded_text, read_text, split
     from ..language import LanguageModel, load, objective
-    from ..train import Ended, Trainer, mean_loss
+    from ..train import Ended, ParallelTrainer
 
     text = read_text(settings.text, encoding=settings.encoding) if settings.text else embedded_text()
     manual_seed(settings.seed)
     if options.resume:
-        vocabulary = load(os.path.join(options.out, "last.safetensors")).vocabulary
+        vocabulary = here.spread(load(os.path.join(options.out, "last.safetensors")).vocabulary if here.leads else None)
     elif settings.unit == "words":
         vocabulary = Vocabulary.of_words(text, size=settings.vocabulary)
     else:
@@ -92,12 +105,12 @@ def run(options: argparse.Namespace) -> int:
         tracks = max(1, min(16, len(ending) // 100))
         held_out = StreamBatches(ending, batch=tracks, time=100)
     batches = StreamBatches(stream, batch=settings.batch, time=settings.time)
-    trainer = Trainer(
+    trainer = ParallelTrainer(
         model,
         optim.Adam(model.parameters(), lr=settings.lr),
         batches,
         objective,
-        evaluate=(lambda model: mean_loss(model, objective, held_out)) if held_out else None,
+        validation=held_out,
         evaluate_every=settings.evaluate_every or max(1, settings.steps // 8),
         log_every=max(1, settings.steps // 20),
         save_every=max(1, min(500, settings.steps // 4)),
@@ -111,21 +124,24 @@ def run(options: argparse.Namespace) -> int:
     )
     if options.resume:
         trainer.resume()
-    elif not options.overwrite:
+    elif not options.overwrite and here.leads:
         _refuse_used(options.out)
     weights = sum(p.numel() for p in model.parameters())
     what = settings.text or "the Python language reference"
     console.say(f"{len(stream):,} {settings.unit} of {what}, {len(vocabulary):,} different")
     console.say(f"{settings.model}, {weights:,} weights; kept in {options.out}")
-    _keep(options.out, settings)
+    if here.size > 1:
+        console.say(f"{here.size} ranks, {settings.batch / here.size:.3g} tracks each")
+    if here.leads:
+        _keep(options.out, settings)
     outcome = trainer.fit(steps=settings.steps)
-    figure = _figure(options.out)
+    figure = _figure(options.out) if here.leads else ""
     unit = settings.unit[:-1]
     if outcome.ended is not Ended.INTERRUPTED:
         best = "" if math.isnan(outcome.best) else f" {outcome.best / math.log(2):.3f} bits per {unit} held out."
         console.say(f"Done after step {outcome.step:,}.{best}{f' Curves: {figure}.' if figure else ''}")
         console.say(f"Let it write with: tinygrad-rnn sample {options.out}")
-    if options.json:
+    if options.json and here.leads:
         data = {"ended": outcome.ended.value, "step": outcome.step, "epoch": outcome.epoch, "best": outcome.best}
         console.result("", **data, folder=options.out, weights=weights, settings=asdict(settings))
     return 130 if outcome.ended is Ended.INTERRUPTED else OK
