@@ -143,7 +143,12 @@ def _compiles(program: Program, plain: list[np.ndarray]) -> None:
     expected = run(program, leaves).item()
     compiled = compile(lambda *xs: run(program, list(xs)))
     for _ in range(2):
-        y = compiled(*leaves)
+        try:
+            y = compiled(*leaves)
+        except GraphError as error:
+            if str(error).startswith("compile: "):
+                return  # what has no shape of its own, such as a read through a mask, is refused while recording
+            raise
         _same(program, "the compiled value differs", y.detach().numpy(), np.asarray(expected), 1e-11)
         if y.requires_grad:
             for x in leaves:
