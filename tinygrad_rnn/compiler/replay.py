@@ -15,7 +15,8 @@ import numpy as np
 
 from ..errors import GraphError
 from .planning import Plan
-from .program import Instruction, Program
+from .program import Program
+from .unrolled import Routine
 
 MOST_PLANS = 4
 
@@ -25,10 +26,14 @@ class Run:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.plan = Plan(program)
+        self._prepare()
         self.ticket = 0
         self.spent = True
         self.owner: Any = None
+
+    def _prepare(self) -> None:
+        self.plan = Plan(self.program)
+        self.parts = [Routine(self.plan.forward, self.plan.sources[0]), Routine(self.plan.backward, self.plan.sources[1])]
 
     def idle(self) -> bool:
         """Whether nobody can still ask for the gradients of the last call."""
@@ -37,13 +42,13 @@ class Run:
     def forward(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run the forward part. Returns views of the plan's buffers."""
         if self.plan.stale():
-            self.plan = Plan(self.program)
+            self._prepare()
         plan = self.plan
         self.ticket += 1
         self.spent = False
         for buffer, array in zip(plan.inputs, inputs, strict=True):
             np.copyto(buffer, array)
-        execute(plan.forward, plan.sources[0])
+        self.parts[0].run()
         return plan.outputs
 
     def backward(self, cotangents: Sequence[np.ndarray | None], ticket: int) -> list[np.ndarray | None]:
@@ -59,12 +64,12 @@ class Run:
             repeat = [
                 k for k, ins in enumerate(plan.sources[0]) if ins.primitive is None or ins.primitive.kind != "random"
             ]
-            execute([plan.forward[k] for k in repeat], [plan.sources[0][k] for k in repeat])
+            Routine([plan.forward[k] for k in repeat], [plan.sources[0][k] for k in repeat]).run()
         self.spent = True
         for buffer, g in zip(plan.cotangents, cotangents, strict=True):
             if buffer is not None:
                 buffer[...] = 0 if g is None else g
-        execute(plan.backward, plan.sources[1])
+        self.parts[1].run()
         return plan.gradients
 
 
@@ -89,19 +94,3 @@ class Pool:
     def own(self, run: Run, owner: Any) -> None:
         """Note who may call backward for the last call of a run."""
         run.owner = weakref.ref(owner)
-
-
-def execute(calls: Sequence[Any], sources: Sequence[Instruction]) -> None:
-    """Run bound calls; an exception is told where in the model it happened."""
-    rest = iter(calls)
-    try:
-        for function, args in rest:
-            function(*args)
-    except Exception as error:
-        ins = sources[len(calls) - rest.__length_hint__() - 1]
-        place = f"in the compiled program: {ins.op}{ins.scope.where()}, {ins.dtype}{list(ins.shape)}"
-        if error.args and isinstance(error.args[0], str):
-            error.args = (f"{place}: {error.args[0]}", *error.args[1:])
-        else:
-            error.add_note(place)
-        raise
