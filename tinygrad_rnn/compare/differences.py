@@ -116,7 +116,7 @@ def require_derivative(
         raise NotDifferentiableError(
             f"{title}: the function is not differentiable at this point. Along entry {list(index)} of input {i}, whose "
             f"value is {inputs[i].array[index]:.6g}, the slope is {slopes[0]:.6g} from the left and {slopes[1]:.6g} "
-            f"from the right. Move the input away from there, and check the convention at the point itself by its value."
+            f"from the right. Move the input away from there, and check the convention at the point by its value."
         )
 
 
