@@ -42,7 +42,7 @@ demo: $(VENV)/base.stamp ## train, draw and check a character RNN (TEXT=path)
 	@$(ONE_THREAD) $(PY) examples/demo.py $(if $(TEXT),--text "$(TEXT)")
 
 app: $(VENV)/app.stamp $(VENV)/plot.stamp ## the dashboard, on loopback
-	@$(PY) -m streamlit run examples/app.py --server.address 127.0.0.1 --browser.gatherUsageStats false
+	@$(PY) -m tinygrad_rnn app
 
 test: $(VENV)/test.stamp ## the suite, without other frameworks, browser and long runs
 	@$(ONE_THREAD) $(PY) -m pytest -q -m "not peers and not browser and not slow and not mpi" $(PYTEST)

@@ -69,7 +69,7 @@ def fit(axes: Any, x: np.ndarray, y: np.ndarray, y_hat: np.ndarray, *, title: st
     label = {"model": "model", "unseen": "prediction on unseen data"}[kind]
     axes.plot(x, y_hat, "--", color=COLOURS[kind], linewidth=2.0, label=label)
     axes.set(xlabel="x", ylabel="y", title=title)
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(loc="best", edgecolor="none", framealpha=0.8)
 
 
 def forecast(axes: Any, y: np.ndarray, fitted: np.ndarray, beyond: np.ndarray, *, title: str = "") -> None:
@@ -87,4 +87,4 @@ def forecast(axes: Any, y: np.ndarray, fitted: np.ndarray, beyond: np.ndarray, *
         axes.axvspan(N - 1, N + K - 1, color=COLOURS["zone"], alpha=0.2, linewidth=0)
         axes.axvline(N - 1, color="black", linewidth=1.5)
     axes.set(xlabel="step", ylabel="y", title=title)
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(loc="best", edgecolor="none", framealpha=0.8)

@@ -145,7 +145,7 @@ def test_an_upload_and_bad_ones(visit, tmp_path):
     place.get_by_text("binary.csv, byte 0").wait_for()
     place.get_by_role("button", name="Remove").first.click()
     chooser.set_input_files(good)
-    place.get_by_text("binary.csv, byte 0").wait_for(state="detached")
+    place.get_by_text("48 steps of good.csv to learn, the last 12 left unseen").wait_for()
     train(page)
 
 

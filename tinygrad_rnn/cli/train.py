@@ -39,13 +39,15 @@ train                                      an LSTM on the embedded text
 train gru --text book.txt --steps 5000     a GRU on a text of yours
 train --config run.toml --out runs/big     settings from a file, such as: hidden = 256
 train --resume --out runs/big              go on where it stopped
-mpiexec -n 4 tinygrad-rnn train            share every batch among four processes
 """
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
     parser = command(commands, "train", run, "train an RNN, LSTM or GRU on text", _EXAMPLES)
+    parser.epilog = (
+        f"{parser.epilog}\n  mpiexec -n 4 tinygrad-rnn train ...                     on four processes or machines"
+    )
     # Flags not given are absent from the options, so that a file may decide them.
     parser.add_argument("model", nargs="?", choices=CHOICES["model"], help="default: lstm")
     for field in fields(Settings):

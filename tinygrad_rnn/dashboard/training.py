@@ -50,7 +50,9 @@ def _data() -> series.Series | None:
     if file is None:
         return series.built_in()
     try:
-        return series.uploaded(file.getvalue(), file.name)
+        found = series.uploaded(file.getvalue(), file.name)
+        st.caption(f"{len(found.x)} steps of {file.name} to learn, the last {len(found.x_unseen)} left unseen.")
+        return found
     except DataError as error:
         tell(error)
         return None

@@ -33,7 +33,8 @@ def tab() -> Job | None:
 
         def draw(axes) -> None:
             # Far below the largest they are all the same to learning, and 0 has no logarithm.
-            plots.curves(axes, {"norm": (np.arange(len(norms)), np.maximum(norms, norms.max() * 1e-12))}, log=True)
+            shown = np.maximum(norms, norms.max() * 1e-12)[-40:]
+            plots.curves(axes, {"norm": (np.arange(len(norms) - len(shown), len(norms)), shown)}, log=True)
             axes.set(
                 xlabel="time step", ylabel="norm", title="gradient of the last step's error, as it goes back in time"
             )
