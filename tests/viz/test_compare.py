@@ -62,6 +62,14 @@ def test_r12_errors_are_heat_and_the_worst_is_named(golden):
     golden("errors.svg", drawing.svg)
 
 
+def test_a_box_shows_the_largest_error_of_its_nodes():
+    loss = n.recurrent(T=3)
+    matmuls = [node for node in ops(loss, "matmul") if node.scope.t == 1]
+    drawing = viz.draw(loss, errors={matmuls[0]: 0.5, matmuls[1]: 0.25})
+    (number,) = drawing.diagram.heat.numbers.values()
+    assert number == 0.5
+
+
 def test_the_finding_of_the_doctor_is_marked_on_what_it_accuses():
     svg = errors_and_marks().svg
     assert svg.count('accused"') == 2

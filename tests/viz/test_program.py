@@ -1,5 +1,7 @@
 """The compiler's view: passes side by side, batched groups, lifetimes."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,40 @@ def test_the_picture_is_inert_and_readable(compiled, tmp_path):
     assert text_on_text(drawing.svg) == []
     assert drawing.save(tmp_path / "program.svg").read_text() == drawing.svg
     assert viz.draw(loss, x, theme="light").svg == drawing.svg
+
+
+class Scope(NamedTuple):
+    path: str = "cell"
+    t: int | None = None
+
+
+class Primitive(NamedTuple):
+    kind: str = "elementwise"
+
+
+class Instruction(NamedTuple):
+    """As much of an instruction as a drawing reads."""
+
+    op: str
+    shape: tuple
+    args: tuple = ()
+    dtype: str = "float64"
+    nbytes: int = 64
+    backward: bool = False
+    scope: Scope = Scope()
+    primitive: Primitive = Primitive()
+
+
+class Program(NamedTuple):
+    instructions: list
+
+
+def test_a_group_is_known_by_its_longer_or_new_first_axis():
+    recorded = Program([Instruction(op, (2, 4)) for op in ("tanh", "exp", "add") for _ in range(5)])
+    batched = Program([Instruction("tanh", (5, 2, 4)), Instruction("exp", (10, 4)), Instruction("add", (2, 4))])
+    drawing = draw_program([("recorded", recorded), ("batching", batched)])
+    lines = {line.split()[0]: line.split()[-1] for line in drawing.text.splitlines()[3:]}
+    assert lines == {"tanh": "(×5)", "exp": "(×5)", "add": "1"}
 
 
 def test_no_program_is_refused():

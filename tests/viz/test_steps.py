@@ -142,6 +142,12 @@ def test_r10_a_detached_state_is_drawn_as_a_cut_and_its_step_is_shown():
     assert [b.title for b in drawing.diagram.boxes if b.initial] == ["initial state"]
 
 
+def test_five_hundred_steps_stay_within_five_megabytes_and_elided_within_a_third_of_one():
+    loss = n.recurrent("lstm", T=500)
+    assert len(viz.draw(loss, level="ops", elide=None).svg) < 5_000_000
+    assert len(viz.draw(loss, level="ops").svg) < 300_000
+
+
 def test_r3_thousands_of_steps_need_no_recursion():
     drawing = viz.draw(n.recurrent(T=5000), level="ops")
     assert drawing.diagram.length == 5000
