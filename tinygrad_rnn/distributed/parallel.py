@@ -119,12 +119,14 @@ class DataParallel:
     def check(self) -> None:
         """Raise DistributedError, on every rank, if the parameters are no longer the same bit for bit."""
         own = {name: zlib.crc32(np.ascontiguousarray(p.array).data) for name, p in self.model.named_parameters()}
-        for rank, other in enumerate(self.world.collect(own, "the comparison of the weights")):
-            differing = [name for name in own if own[name] != other.get(name)]
-            if differing and rank != self.world.rank:
-                do = "Draw nothing on one rank alone, and change weights by the optimiser only."
-                got = f"another {differing[0]} on rank {rank} than on rank {self.world.rank}"
-                raise DistributedError(explain("weights", expected="the same on all ranks", got=got, do=do))
+        everybody = self.world.collect(own, "the comparison of the weights")
+        for rank, other in enumerate(everybody):
+            differing = [name for name in own if other.get(name) != everybody[0][name]]
+            if differing:
+                do = "Change weights by the optimiser only, and on all ranks alike."
+                got = f"another {differing[0]} on rank {rank} than on rank 0"
+                text = explain("weights", expected="the same on all ranks", got=got, do=do)
+                raise self.world.known_to_all(DistributedError(text))
 
     def _flat(self, parameters: Sequence[Tensor]) -> np.ndarray:
         """The buffer, of the widest dtype among the parameters, kept from step to step."""

@@ -13,7 +13,7 @@ from tinygrad_rnn.distributed.parallel import DataParallel
 from tinygrad_rnn.distributed.sharing import carried_by_all, carried_by_one, examples, share
 from tinygrad_rnn.distributed.world import World
 from tinygrad_rnn.distributed.world import world as this_world
-from tinygrad_rnn.errors import TinygradError
+from tinygrad_rnn.errors import DistributedError, TinygradError, explain
 from tinygrad_rnn.files import Path
 from tinygrad_rnn.tensor import Tensor, make
 from tinygrad_rnn.train.evaluation import Objective, apply_objective, summed_loss
@@ -79,6 +79,7 @@ class ParallelTrainer(Trainer):
                 generator.bit_generator.state = world.spread(generator.bit_generator.state)
             if world.size == 1:
                 return
+            self._same_data()
             if folder is not None:
                 self.folder = (_Keeper if world.leads else _Onlooker)(folder, description, world)
             if validation is not None:
@@ -136,6 +137,18 @@ class ParallelTrainer(Trainer):
             raise self.world.known_to_all(error) from None
         self._clip()
         return make(np.asarray(value)), carried
+
+    def _same_data(self) -> None:
+        """Raise DistributedError, on every rank, if the batches say that they are of other data than on rank 0."""
+        for rank, place in enumerate(
+            places := self.world.collect(repr(self.feed.state_dict()), "the comparison of data")
+        ):
+            if place != places[0]:
+                do = "Give every rank the same batches; each takes its rows of them."
+                text = explain(
+                    f"rank {rank}, data", expected=f"{places[0]:.300} as on rank 0", got=f"{place:.300}", do=do
+                )
+                raise self.world.known_to_all(DistributedError(text))
 
     def _diverge(self) -> None:
         """Let what is drawn in this step differ from rank to rank, but not the states that follow from it."""
