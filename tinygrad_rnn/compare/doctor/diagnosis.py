@@ -92,9 +92,9 @@ def diagnose(
     where there are none. params: names -> float arrays. manual: the same names -> gradients, or a callable on `params`
     that returns them (or loss and gradients). A missing name counts as a missing gradient; a shape may be wrong, for
     that is a mistake like others. rtol: relative error of the largest entry that counts as equal; by default eps**0.6
-    of the coarsest dtype: 4e-10 for float64, 7e-5 for float32. seconds: pairs and triples of mistakes that would take
-    longer are left out, and the diagnosis says so. Raises as `compare_gradients` does for a loss or gradients that
-    cannot be compared, ValueError for gradients with NaN or Inf.
+    of the coarsest dtype: 4e-10 for float64, 7e-5 for float32. seconds: after which nothing more is tried (single
+    mistakes come first, then pairs, then triples); the diagnosis says what was left out. Raises as `compare_gradients`
+    does for a loss or gradients that cannot be compared, ValueError for gradients with NaN or Inf.
     """
     recording = record(loss_fn, params, "diagnose")
     arrays = as_gradients(manual, params, "diagnose")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +29,7 @@ __all__ = ["Explanation", "Search"]
 
 _CHUNK = 64
 _FEW = 3000
+_ENTRIES = 2**16
 
 
 class Explanation(NamedTuple):
@@ -52,6 +53,11 @@ class Explanation(NamedTuple):
         return list(found.items())
 
     @property
+    def number(self) -> int:
+        """Number of mistakes."""
+        return len(self.flows) + len(self.distinct)
+
+    @property
     def cost(self) -> float:
         """Number of mistakes, and a little for unlikely ones."""
         forms = [form for form, _ in self.distinct]
@@ -63,7 +69,7 @@ class Search:
     """Everything needed to explain one set of handwritten gradients.
 
     recording: the loss, once evaluated. manual: names -> arrays, any shapes; names may be missing. rtol: relative error
-    that counts as equal. seconds: where to stop going deeper; 0 pairs and triples are then left out.
+    that counts as equal. seconds: after which nothing more is tried.
     """
 
     def __init__(self, recording: Recording, manual: Mapping[str, np.ndarray], rtol: float, seconds: float) -> None:
@@ -80,6 +86,7 @@ class Search:
         }
         self.order = list(recording.leaves)
         self.tried = 0
+        self.deadline = float("inf")
         self.skipped: list[str] = []
         self.twins: dict[int, list[Hypothesis]] = {}
         self.unchanged: dict[str, np.ndarray] = {}
@@ -99,35 +106,31 @@ class Search:
 
     def run(self) -> list[Explanation]:
         """The simplest explanations, simplest first; none if none fits; one without mistakes for a right gradient."""
-        started = time.perf_counter()
+        self.deadline = time.perf_counter() + self.seconds
         found = self._evaluate([()])
         if found and found[0].cost == 0:
             return found[:1]
         self._discriminating_first()
-        every = self.hypotheses()
-        plain = [h for h in every if not h.window]
+        every = sorted(self.hypotheses(), key=lambda h: h.rank)
         windows = [h for h in every if h.window]
-        before = self.tried
+        plain = [h for h in every if not h.window]
+        found += self._evaluate([(h,) for h in plain], "single mistakes")
+        found += self._evaluate([(h,) for h in windows], "single mistakes")
+        if found and min(e.number for e in found) == 1:
+            return _simplest(found)
         effects = self._effects(plain)
-        plain = self._distinct(plain, effects)
-        found += self._evaluate([(h,) for h in plain])
-        found += self._evaluate([(h,) for h in windows])
-        rate = max(time.perf_counter() - started, 1e-4) / max(self.tried - before, 1)
+        plain = self._distinct([h for h in plain if id(h) in effects], effects)
         harmless = [h for h in plain if self._spares_what_is_right(effects[id(h)])]
         levels = (
-            ("pairs", itertools.chain(_without_collisions(harmless, 2), _with_windows(windows, harmless))),
-            ("triples", self._triples(windows, [h for h in harmless if h.common])),
+            ("pairs", lambda: itertools.chain(_without_collisions(harmless, 2), _with_windows(windows, harmless))),
+            ("triples", lambda: self._triples(windows, [h for h in harmless if h.common])),
         )
         for depth, (word, candidates) in enumerate(levels, start=2):
-            if found and min(e.cost for e in found) < depth:
+            if found and min(e.number for e in found) <= depth:
                 break
-            listed = list(candidates)
-            if time.perf_counter() - started + len(listed) * rate > self.seconds:
-                affordable = max(int((self.seconds - (time.perf_counter() - started)) / rate), 0)
-                self.skipped.append(f"{max(len(listed) - affordable, 0)} of {len(listed)} {word}")
-                listed = listed[:affordable]
-            found += self._evaluate([c for c in listed if not any(h.window for h in c)])
-            found += self._evaluate([c for c in listed if any(h.window for h in c)])
+            listed = list(candidates())
+            found += self._evaluate([c for c in listed if not any(h.window for h in c)], word)
+            found += self._evaluate([c for c in listed if any(h.window for h in c)], word)
         return _simplest(found)
 
     def _triples(self, windows: list[Hypothesis], common: list[Hypothesis]) -> Iterator[tuple[Hypothesis, ...]]:
@@ -182,9 +185,14 @@ class Search:
                         total[k * each : (k + 1) * each] += shares.to_leaf(view, change, leaf)
         return total, rows
 
-    def _evaluate(self, candidates: Iterable[Sequence[Hypothesis]]) -> list[Explanation]:
+    def _evaluate(self, candidates: Sequence[Sequence[Hypothesis]], word: str = "") -> list[Explanation]:
+        """The candidates that explain the numbers. word: what they are called where time runs out."""
         found: list[Explanation] = []
-        for chunk in _chunks(candidates, _CHUNK):
+        window = any(h.window for h in candidates[0]) if candidates else False
+        for start, chunk in _chunks(candidates, self._chunk_size(window)):
+            if word and time.perf_counter() > self.deadline:
+                self.skipped.append(f"{len(candidates) - start} of {len(candidates)} {word}")
+                break
             arrived, K = self.gradients(chunk)
             alive = np.ones(K, bool)
             options: list[dict[str, list[Option]]] = [{} for _ in range(K)]
@@ -199,13 +207,19 @@ class Search:
                     break
             each = K // len(chunk)
             for k in np.flatnonzero(alive):
-                flows = tuple((h, int(k) % each + 1 if h.window else 0) for h in chunk[k // each])
+                flows = tuple((h, int(k) % each + 1 if h.window else 0) for h in chunk[int(k) // each])
                 if any(h.window and not 1 < window < each for h, window in flows):
                     continue  # a window of one step is the cut, told apart; one of all steps is no mistake
                 explanation = Explanation(flows, _fewest(options[k]), max(fits, default=0.0))
                 if self._is_founded(explanation):
                     found.append(explanation)
         return found
+
+    def _chunk_size(self, window: bool) -> int:
+        """How many candidates to sweep at once: as many as keep the arrays within a processor's cache."""
+        largest = max(node.size for node in self.structure.nodes)
+        rows = max((len(loop) for loop in self.structure.loops), default=1) if window else 1
+        return max(1, min(_CHUNK, _ENTRIES // (largest * rows)))
 
     def _is_founded(self, explanation: Explanation) -> bool:
         """Whether unknown factors rest on more than two numbers: a factor that fits one or two says nothing."""
@@ -218,15 +232,17 @@ class Search:
         """What each hypothesis alone makes of every gradient, as a few random projections relative to its size."""
         rng = np.random.default_rng(0)
         looks = {name: rng.standard_normal((leaf.size, 3)) for name, leaf in self.recording.leaves.items()}
-        effects: dict[int, dict[str, np.ndarray]] = {id(h): {} for h in hypotheses}
-        for chunk in _chunks([(), *((h,) for h in hypotheses)], _CHUNK):
+        effects: dict[int, dict[str, np.ndarray]] = {}
+        for start, chunk in _chunks([(), *((h,) for h in hypotheses)], self._chunk_size(window=False)):
+            if start and time.perf_counter() > self.deadline:
+                break
             arrived, K = self.gradients(chunk)
             for name in self.order:
                 seen = self._base(name, arrived, chunk, K)[0].reshape(K, -1)
                 seen = seen @ looks[name] / max(np.abs(self.recording.gradients[name]).max(initial=0.0), 1e-300)
                 for k, candidate in enumerate(chunk):
                     if candidate:
-                        effects[id(candidate[0])][name] = seen[k]
+                        effects.setdefault(id(candidate[0]), {})[name] = seen[k]
                     else:
                         self.unchanged[name] = seen[k]
         return effects
@@ -255,10 +271,9 @@ def _equal(a: np.ndarray, b: np.ndarray, rtol: float) -> bool:
     return bool(np.abs(a - b).max(initial=0.0) <= rtol * max(1.0, np.abs(b).max(initial=0.0)))
 
 
-def _chunks(items: Iterable[Sequence[Hypothesis]], size: int) -> Iterator[list[Sequence[Hypothesis]]]:
-    iterator = iter(items)
-    while chunk := list(itertools.islice(iterator, size)):
-        yield chunk
+def _chunks(items: Sequence[Sequence[Hypothesis]], size: int) -> Iterator[tuple[int, Sequence[Sequence[Hypothesis]]]]:
+    """(start, slice) of a list, piece by piece."""
+    return ((start, items[start : start + size]) for start in range(0, len(items), size))
 
 
 def _without_collisions(hypotheses: list[Hypothesis], count: int) -> Iterator[tuple[Hypothesis, ...]]:
@@ -294,8 +309,7 @@ def _simplest(found: list[Explanation]) -> list[Explanation]:
     if not found:
         return []
     found = sorted(found, key=lambda e: e.cost)
-    fewest = len(found[0].flows) + len(found[0].distinct)
-    return [e for e in found if len(e.flows) + len(e.distinct) <= fewest and e.cost < found[0].cost + 0.9]
+    return [e for e in found if e.number <= found[0].number and e.cost < found[0].cost + 0.9]
 
 
 def _ceiling(manual: Mapping[str, np.ndarray]) -> float | None:
