@@ -89,6 +89,13 @@ def sweep(  # noqa: C901  (the hot loop: a call saved here is a tenth of the cos
                 ]
             given: Sequence[Any] = xs
             rules: Sequence[Any] = primitive.vjps
+            if primitive.scatter is not None and len(parents) == 1 and not (create_graph or anomaly):
+                # reading a part, the commonest op of unrolled networks: straight into the buffer
+                if useful is None or parents[0] in useful:
+                    primitive.scatter(totals.buffer(parents[0]), g, **params)
+                if not retain_graph and (xs is not parents or y is not node):
+                    node.y = node.xs = None
+                continue
             if not primitive.plain:
                 # Their arguments are bound already: T of them in each of T calls would make the sweep quadratic.
                 rules, given = _irregular_rules(node, g, y, xs, totals, create_graph), ()
@@ -176,6 +183,8 @@ def unbroadcast(g: Any, parent: Node, node: Node | None = None) -> Any:
             "one that "
             f"broadcasting made of it), got {list(g.shape)}."
         )
+    if g.__class__ is np.ndarray:
+        return np.add.reduce(g, axis=axes).reshape(shape)
     return np.sum(g, axis=axes).reshape(shape)
 
 
