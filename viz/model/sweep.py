@@ -7,6 +7,7 @@ the same rules, and keeps numbers, not arrays. It changes nothing in the graph.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,17 +35,20 @@ def measure(array: Any) -> Measure | None:
     if not array.size or array.dtype.kind not in "fiub":
         return None
     values = array.astype(np.float64, copy=False).reshape(-1)
-    finite = np.isfinite(values)
-    whole = bool(finite.all())
-    good = values if whole else values[finite]
-    if not good.size:
-        return Measure(np.nan, np.nan, np.nan, np.nan, np.nan, 0.0, 1.0)
-    low, high = float(good.min()), float(good.max())
+    low, high, broken = float(values.min()), float(values.max()), 0.0
+    if not math.isfinite(low + high):  # NaN comes through both
+        finite = np.isfinite(values)
+        broken = float(1 - finite.mean())
+        values = values[finite]
+        if not values.size:
+            return Measure(np.nan, np.nan, np.nan, np.nan, np.nan, 0.0, 1.0)
+        low, high = float(values.min()), float(values.max())
     largest = max(abs(low), abs(high))
-    scale = largest or 1.0  # keeps the squares from over- and underflowing
-    norm = float(np.linalg.norm(good / scale)) * scale
-    broken = 0.0 if whole else float(1 - finite.mean())
-    return Measure(norm, largest, float(good.mean()), low, high, float((good == 0).mean()), broken)
+    scale = 1.0 if 1e-100 < largest < 1e100 else largest or 1.0  # keeps the squares from over- and underflowing
+    scaled = values if scale == 1.0 else values / scale
+    norm = math.sqrt(float(scaled @ scaled)) * scale
+    zeros = 1 - np.count_nonzero(values) / values.size
+    return Measure(norm, largest, float(values.mean()), low, high, zeros, broken)
 
 
 def values_of(graph: Recording) -> list[Any]:
