@@ -36,7 +36,8 @@ def run(options: argparse.Namespace) -> int:
     page = Path(__file__).resolve().parent.parent / "dashboard" / "page.py"
     console.result(f"The dashboard: http://127.0.0.1:{options.port}  (Ctrl-C ends it)", port=options.port)
     flags = {
-        "server.address": "127.0.0.1", "server.port": options.port, "browser.gatherUsageStats": "false", "server.fileWatcherType": "none",
+        "server.address": "127.0.0.1", "server.port": options.port, "browser.gatherUsageStats": "false",
+        "server.fileWatcherType": "none",
         "server.headless": "true" if options.no_browser else "false",
     }  # fmt: skip
     words = [word for flag, value in flags.items() for word in (f"--{flag}", str(value))]
