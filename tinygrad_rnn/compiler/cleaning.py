@@ -1,7 +1,7 @@
 """Algebraic clean-up: what does nothing goes away, and what can be said in several ways is said in one.
 
-After it concatenations of equal parts are stacks, cotangents of slices that tile an axis are concatenations, means are sums, and
-broadcasting is left to the operation that needs it; later passes then need to know fewer forms.
+After it concatenations of equal parts are stacks, cotangents of slices that tile an axis are concatenations, means are
+sums, and broadcasting is left to the operation that needs it; later passes then need to know fewer forms.
 """
 
 from __future__ import annotations
@@ -185,8 +185,9 @@ def _getitem(b: Builder, ins: Instruction, args: Args) -> Instruction | None:
     if x.op == "broadcast_to" and not x.args[0].shape:
         return b.broadcast_to(x.args[0], ins.shape, ins)
     if x.op == "getitem":
-        composed = _compose(x.params["index"], index)
-        if composed is not None and len(x.params["index"]) == x.args[0].ndim:
+        outer = normal_index(x.params["index"], x.args[0].shape)
+        composed = None if outer is None else _compose(outer, index)
+        if composed is not None:
             return b.getitem(x.args[0], composed, ins)
     return b.getitem(x, index, ins)
 
