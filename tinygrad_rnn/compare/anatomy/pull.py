@@ -43,7 +43,8 @@ def pull(node: Node, i: int, g: np.ndarray, y: Any, xs: list[Any]) -> np.ndarray
     if special is not None:
         return special(node, i, g, y, xs)
     if node.primitive.kind == "elementwise" or node.op in _AS_IS:
-        return sum_to(_rule(node, i)(g, y, *xs, **node.params), parent.shape)
+        part = _rule(node, i)(g, y, *xs, **node.params)
+        return np.zeros((len(g), *parent.shape)) if part is None else sum_to(part, parent.shape)
     return _one_by_one(node, i, g, y, xs)
 
 
@@ -64,8 +65,10 @@ def _rule(node: Node, i: int) -> Callable[..., Any]:
 def _one_by_one(node: Node, i: int, g: np.ndarray, y: Any, xs: list[Any]) -> np.ndarray:
     rule = _rule(node, i)
     xs = [np.asarray(x) for x in xs]
-    parts = [np.asarray(rule(row, y, *xs, **node.params)) for row in g]
-    return sum_to(np.stack(parts), node.parents[i].shape)
+    parts = [rule(row, y, *xs, **node.params) for row in g]
+    if parts[0] is None:  # the rule says that no gradient flows there
+        return np.zeros((len(g), *node.parents[i].shape))
+    return sum_to(np.stack([np.asarray(part) for part in parts]), node.parents[i].shape)
 
 
 def _matmul(node: Node, i: int, g: np.ndarray, y: Any, xs: list[Any]) -> np.ndarray:
@@ -79,7 +82,8 @@ def _matmul(node: Node, i: int, g: np.ndarray, y: Any, xs: list[Any]) -> np.ndar
         part = product(g, np.swapaxes(right, -1, -2))
         return sum_to(part, left.shape).reshape(len(g), *a.shape)
     if right.ndim == 2 and left.ndim > 2:  # one product over all leading axes
-        left, g = left.reshape(-1, left.shape[-1]), g.reshape(len(g), -1, columns)
+        count = math.prod(left.shape[:-1])
+        left, g = left.reshape(count, left.shape[-1]), g.reshape(len(g), count, columns)
     part = np.matmul(np.swapaxes(left, -1, -2), g)
     return sum_to(part, right.shape).reshape(len(g), *b.shape)
 
