@@ -56,7 +56,9 @@ def run(cell: str, xs: Any, w: list[Any], scoped: bool = True) -> list[Any]:
 
 
 def loss_of(cell: str, w: list[Any], scoped: bool = True, head: str = "each") -> Callable[[Any, Any], Any]:
-    """A loss (inputs, targets) -> 0-d; the head and the cross entropy are taken at each step, or of all steps at once."""
+    """A loss (inputs, targets) -> 0-d; the head and the cross entropy are taken at each step, or of all steps at
+    once.
+    """
 
     def loss(xs: Any, targets: Any) -> Any:
         states = run(cell, xs, w, scoped)

@@ -226,7 +226,7 @@ def test_what_would_be_baked_in_is_refused_with_the_line_and_a_way_out(function,
 
 def test_a_tensor_with_history_in_the_closure_is_refused():
     h = leaf(3) * 2
-    with pytest.raises(GraphError, match="closes over a tensor with history.*Pass it as an argument"):
+    with pytest.raises(GraphError, match=r"closes over a tensor with history.*Pass it as an argument"):
         tg.compile(lambda x: x * h)(leaf(3))
 
 

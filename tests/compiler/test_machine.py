@@ -1,5 +1,8 @@
-"""Random programs: recorded, every pass, the interpreter and the replay agree with eager, values and gradients, in float64."""
+"""Random programs: recorded, every pass, the interpreter and the replay agree with eager, values and gradients, in
+float64.
+"""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -70,7 +73,9 @@ def apply(code: tuple[int, ...], pool: list[Any], shared: list[Any]) -> Any:
 
 
 def build(plan: dict[str, Any]) -> Any:
-    """The function that a plan describes: loops over sequences of several lengths, with what comes before, between and after."""
+    """The function that a plan describes: loops over sequences of several lengths, with what comes before, between and
+    after.
+    """
 
     def function(xs: Any, weights: list[Any], targets: Any) -> Any:
         results = []
@@ -135,10 +140,10 @@ def compare(plan: dict[str, Any]) -> None:
     program = record(function, template, leaves).program
     arrays = [getattr(x, "array", x) for x in leaves]
     seeds = [np.cos(np.arange(c.size) + 0.5).reshape(c.shape) for c in program.cotangents if c is not None]
-    expected = sum(interpret(program, arrays, seeds), [])
+    expected = [*itertools.chain(*interpret(program, arrays, seeds))]
     for name, one in PASSES:
         program = check(one(program))
-        agree(expected, sum(interpret(program, arrays, seeds), []), f"after {name}")
+        agree(expected, [*itertools.chain(*interpret(program, arrays, seeds))], f"after {name}")
     plan_ = Plan(program)
     for _ in range(2):
         for buffer, array in zip(plan_.inputs, arrays, strict=True):
@@ -157,7 +162,9 @@ def agree(expected: list[Any], got: list[Any], when: str) -> None:
     for i, (a, b) in enumerate(zip(expected, got, strict=True)):
         assert (a is None) == (b is None), f"result {i} {when}"
         if a is not None:
-            np.testing.assert_allclose(b, a, rtol=1e-10, atol=1e-12 * max(1.0, np.abs(a).max(initial=0)), err_msg=f"{i} {when}")
+            np.testing.assert_allclose(
+                b, a, rtol=1e-10, atol=1e-12 * max(1.0, np.abs(a).max(initial=0)), err_msg=f"{i} {when}"
+            )
 
 
 @settings(max_examples=200)

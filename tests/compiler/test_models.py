@@ -1,4 +1,6 @@
-"""Models compiled and eager: equal values and gradients in float64, and what the expert would have seen in the program."""
+"""Models compiled and eager: equal values and gradients in float64, and what the expert would have seen in the
+program.
+"""
 
 import numpy as np
 import pytest
@@ -46,10 +48,14 @@ def test_one_product_each_for_inputs_weights_and_head(cell):
     stepwise = [ins for ins in products if ins.scope.t is not None and B in ins.shape[-2:-1]]
     assert len(products) - len(stepwise) <= 8
     rows = T * B
-    assert sum(rows in ins.args[0].shape for ins in products) >= 3, "inputs, head and weight gradients contract all steps"
+    assert sum(rows in ins.args[0].shape for ins in products) >= 3, (
+        "inputs, head and weight gradients contract all steps"
+    )
     for wanted, gradient in zip(program.wanted, program.gradients, strict=True):
         if len(wanted.shape) == 2 and wanted.shape[0] != V:
-            assert any(rows in a.shape for a in gradient.args), f"the gradient of {wanted} is one product over all steps"
+            assert any(rows in a.shape for a in gradient.args), (
+                f"the gradient of {wanted} is one product over all steps"
+            )
 
 
 def test_a_stack_of_two_layers_projects_the_inputs_of_each_at_once():
@@ -64,9 +70,10 @@ def test_a_stack_of_two_layers_projects_the_inputs_of_each_at_once():
 @pytest.mark.parametrize(
     "options",
     [
-        dict(cell="RNN", num_layers=2), dict(cell="RNN", nonlinearity="relu"), dict(cell="LSTM", bidirectional=True),
-        dict(cell="LSTM", proj_size=2), dict(cell="GRU", batch_first=True, bias=False), dict(cell="GRU", num_layers=2),
-        dict(cell="LSTM", num_layers=2, dropout=0.5),
+        {"cell": "RNN", "num_layers": 2}, {"cell": "RNN", "nonlinearity": "relu"},
+        {"cell": "LSTM", "bidirectional": True}, {"cell": "LSTM", "proj_size": 2},
+        {"cell": "GRU", "batch_first": True, "bias": False}, {"cell": "GRU", "num_layers": 2},
+        {"cell": "LSTM", "num_layers": 2, "dropout": 0.5},
     ],
     ids=str,
 )  # fmt: skip

@@ -1,4 +1,6 @@
-"""Every primitive of the table of samples, compiled at several time steps: batched, planned and replayed as eager computes it."""
+"""Every primitive of the table of samples, compiled at several time steps: batched, planned and replayed as eager
+computes it.
+"""
 
 import numpy as np
 import pytest
@@ -26,9 +28,7 @@ def test_equals_eager_at_every_step(name: str, sample: Sample):
         return results
 
     def tensors():
-        return [
-            tg.tensor(a, requires_grad=a.dtype.kind == "f") if isinstance(a, np.ndarray) else a for a in arrays
-        ]
+        return [tg.tensor(a, requires_grad=a.dtype.kind == "f") if isinstance(a, np.ndarray) else a for a in arrays]
 
     compiled = tg.compile(function)
     if name in ("take", "put", "put_value") and any(isinstance(a, np.ndarray) and a.dtype == bool for a in arrays[1:]):

@@ -1,7 +1,7 @@
 """Views as addresses: which entries of which value a view shows, as an offset and strides, counted in entries.
 
-With it the question whether several values already lie side by side becomes arithmetic: equal shapes and strides, and offsets in
-equal steps. The value itself is taken to lie in C order; planning sees to it.
+With it the question whether several values already lie side by side becomes arithmetic: equal shapes and strides, and
+offsets in equal steps. The value itself is taken to lie in C order; planning sees to it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ strided = Primitive("strided", _strided, "shape")
 
 
 class Address(NamedTuple):
-    """Entry i, j, ... of a view is entry `offset + i * strides[0] + j * strides[1] ...` of `root`, whose entries lie in C order."""
+    """Entry i, j, ... of a view is entry `offset + i * strides[0] + j * strides[1] ...` of `root`, whose entries lie in
+    C order.
+    """
 
     root: Instruction
     offset: int
@@ -146,7 +148,9 @@ def side_by_side(parts: list[Address]) -> Address | None:
 
 
 def in_grid(parts: list[Address]) -> tuple[int, Address] | None:
-    """As `side_by_side` for parts that lie in rows of equal steps: the length of a row, and the address with two new axes."""
+    """As `side_by_side` for parts that lie in rows of equal steps: the length of a row, and the address with two new
+    axes.
+    """
     first, n = parts[0], len(parts)
     if any(p.root is not first.root or p.shape != first.shape or p.strides != first.strides for p in parts):
         return None

@@ -1,9 +1,10 @@
-"""Batching across time and across examples: of all instructions of one kind that are ready, one on stacked operands is made.
+"""Batching across time and across examples: of all instructions of one kind that are ready, one on stacked operands is
+made.
 
-The schedule is by agenda (Neubig et al. 2017): again and again a kind is chosen, and all its members whose operands are known are
-done at once. Kinds on a cycle, the steps of loops, go first, so that whatever hangs off a loop (the head, the loss, their gradients)
-waits until the loop is done and is then done for all steps together. Time is near linear in the size of the program: members are never
-compared in pairs.
+The schedule is by agenda (Neubig et al. 2017): again and again a kind is chosen, and all its members whose operands are
+known are done at once. Kinds on a cycle, the steps of loops, go first, so that whatever hangs off a loop (the head, the
+loss, their gradients) waits until the loop is done and is then done for all steps together. Time is near linear in the
+size of the program: members are never compared in pairs.
 """
 
 from __future__ import annotations
@@ -37,13 +38,16 @@ def batch(program: Program) -> Program:
 
 
 WINDOW_BYTES = 1 << 17
-"""Bytes of the largest value of a loop over the steps of one window: several such values fit into a second-level cache."""
+"""Bytes of the largest value of a loop over the steps of one window: several such values fit into a second-level cache.
+"""
 
 Batch = tuple[int, int]
 
 
 class _Agenda:
-    """The state of one scheduling: what is ready, what stands for each instruction so far, and which values lie side by side."""
+    """The state of one scheduling: what is ready, what stands for each instruction so far, and which values lie side by
+    side.
+    """
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -102,10 +106,11 @@ class _Agenda:
         return kind not in self.loops, window, self.left[batch] > len(self.ready[batch]), self.kinds.level[kind]
 
     def _windows(self) -> dict[Instruction, Batch]:
-        """The batch of each instruction: its kind, and outside of loops also a window of time, in the order of the loop.
+        """The batch of each instruction: its kind, and outside of loops also a window of time, in the order of the
+        loop.
 
-        A window is as many steps as fit into the cache together. What a loop needs is computed one window ahead of it, and chains of
-        elementwise operations go through a window before they begin with the next.
+        A window is as many steps as fit into the cache together. What a loop needs is computed one window ahead of it,
+        and chains of elementwise operations go through a window before they begin with the next.
         """
         of = self.kinds.of
         windows: dict[Instruction, Batch] = {}
@@ -126,7 +131,9 @@ class _Agenda:
         return windows
 
     def _arrived(self, ins: Instruction) -> None:
-        """All operands of an instruction are known: views are done at once, the rest waits for its kind to be chosen."""
+        """All operands of an instruction are known: views are done at once, the rest waits for its kind to be
+        chosen.
+        """
         waiting = [ins]
         for ins in waiting:  # grows while we walk it
             if ins.op not in VIEWS:
@@ -215,7 +222,9 @@ class _Agenda:
         return None if made is None else [self.b.item(made, i, m) for i, m in enumerate(group)]
 
     def _all_with_all(self, group: list[Instruction], operands: list[list[Instruction]]) -> list[Instruction] | None:
-        """Products of each of some matrices with each of some weights: one product of all rows with the stacked weights."""
+        """Products of each of some matrices with each of some weights: one product of all rows with the stacked
+        weights.
+        """
         lefts, rights = (list(dict.fromkeys(column)) for column in operands)
         n, m = len(lefts), len(rights)
         pairs = {(a, b): i for i, (a, b) in enumerate(zip(*operands, strict=True))}
@@ -235,7 +244,9 @@ class _Agenda:
         return made
 
     def _elementwise(self, group: list[Instruction]) -> list[Instruction] | None:
-        """Elementwise operations at once, if all operands lie side by side or in a grid, or can be made to without copying."""
+        """Elementwise operations at once, if all operands lie side by side or in a grid, or can be made to without
+        copying.
+        """
         found = self._arranged(group)
         if found is None:
             places = [
@@ -261,7 +272,9 @@ class _Agenda:
         return [values[m] for m in group]
 
     def _arranged(self, order: list[Instruction]) -> tuple[list[Instruction], tuple[int, ...], list[Any]] | None:
-        """How the operands of a group lie: (order, leading axes, (operand, whether it is stacked) each); None if they do not."""
+        """How the operands of a group lie: (order, leading axes, (operand, whether it is stacked) each); None if they
+        do not.
+        """
         n = len(order)
         columns: list[Any] = []
         row = n

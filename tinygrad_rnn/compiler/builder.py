@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,14 @@ from .program import CONSTANT, Instruction, Program
 Rule = Callable[["Builder", Instruction, tuple[Instruction, ...]], Instruction]
 
 
+_backward = attrgetter("backward")
+
+
 class Builder:
     """Emits instructions in order; asked twice for the same computation it gives the same value.
 
-    Each method that is named like a primitive works out shape and dtype; `like` is the instruction in whose place the new one stands:
-    scope, time and side of the cut come from it.
+    Each method that is named like a primitive works out shape and dtype; `like` is the instruction in whose place the
+    new one stands: scope, time and side of the cut come from it.
     """
 
     def __init__(self) -> None:
@@ -60,7 +64,7 @@ class Builder:
         """The value of a primitive on operands. same: an instruction that says just this, reused if it is new."""
         assert primitive is not None
         if same is None:
-            backward = like.backward or any([a.backward for a in args])
+            backward = like.backward or any(map(_backward, args))
             same = Instruction(primitive, args, params, shape, dtype, like.scope, backward, like.key)
             if params is like.params:
                 same.frozen = like.frozen
@@ -193,7 +197,9 @@ def _constant_name(value: Any) -> Any:
 
 
 def rewrite(program: Program, rule: Rule) -> Program:
-    """Walk the program in order and let `rule(builder, instruction, new operands)` say what stands for each instruction."""
+    """Walk the program in order and let `rule(builder, instruction, new operands)` say what stands for each
+    instruction.
+    """
     b = Builder()
     new: dict[Instruction, Instruction] = {}
     for ins in program.instructions:

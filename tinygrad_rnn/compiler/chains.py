@@ -1,11 +1,13 @@
 """Which values may lie next to each other: requests to be neighbours in one buffer, granted as long as they agree.
 
-Every granted request links each part to the next. A value has one left and one right neighbour at most, so requests that agree where
-they overlap become one chain: the states h[0..T] serve the head (h[1..T]) and the weight gradient (h[0..T-1]) from one buffer.
+Every granted request links each part to the next. A value has one left and one right neighbour at most, so requests
+that agree where they overlap become one chain: the states h[0..T] serve the head (h[1..T]) and the weight gradient
+(h[0..T-1]) from one buffer.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 from .program import Instruction
@@ -23,7 +25,7 @@ class Chains:
         if len(set(parts)) < len(parts):
             return False
         fresh = []
-        for a, b in zip(parts, parts[1:], strict=False):
+        for a, b in itertools.pairwise(parts):
             if self.next.get(a, b) is not b or self.previous.get(b, a) is not a:
                 return False
             if a not in self.next:

@@ -23,8 +23,9 @@ def compare(
 ) -> None:
     """Run both from the same state of the default generator, and hold results and gradients against each other.
 
-    one: the reference. wanted: gives the leaves to compare the gradients of, after both have run. rtol, atol: by default 1e-4 and
-    1e-5 for float32, 1e-10 and 1e-11 for float64. Raises AssertionError naming what differs and by how much.
+    one: the reference. wanted: gives the leaves to compare the gradients of, after both have run. rtol, atol: by
+    default 1e-4 and 1e-5 for float32, 1e-10 and 1e-11 for float64. Raises AssertionError naming what differs and by how
+    much.
     """
     generator: Any = resolve(None)
     state = generator.get_state()
@@ -73,5 +74,6 @@ def _close(what: str, a: Any, b: Any, rtol: float | None, atol: float | None) ->
     if wrong.any():
         worst = float(np.max(np.abs(np.where(wrong, a.astype(np.float64) - b, 0))))
         raise AssertionError(
-            f"compile: {what} differs in {int(wrong.sum())} of {a.size} entries, by {worst:.3g} at most (rtol={rtol:g}, atol={atol:g})."
+            f"compile: {what} differs in {int(wrong.sum())} of {a.size} entries, by {worst:.3g} at most "
+            f"(rtol={rtol:g}, atol={atol:g})."
         )

@@ -319,5 +319,6 @@ RULES: dict[str, Simplify] = {
     "reshape": _reshape, "transpose": _transpose, "broadcast_to": _broadcast_to, "copy": _first, "positive": _first,
     "astype": _astype, "add": _add, "subtract": _subtract, "multiply": _multiply, "divide": _divide, "power": _power,
     "square": _square, "negative": _negative, "zeros_like": _like(0), "ones_like": _like(1), "sum": _sum,
-    "mean": _mean, "matmul": _matmul, "getitem": _getitem, "concatenate": _concatenate, "stack": _stack, "place": _place,
+    "mean": _mean, "matmul": _matmul, "getitem": _getitem, "concatenate": _concatenate, "stack": _stack,
+    "place": _place,
 }  # fmt: skip

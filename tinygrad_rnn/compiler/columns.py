@@ -1,7 +1,9 @@
-"""Columns: scores with few classes are laid out one class after the other, so that maxima and sums over classes run along memory.
+"""Columns: scores with few classes are laid out one class after the other, so that maxima and sums over classes run
+along memory.
 
-A reduction over a short last axis does a few additions per row and starts anew; over the first axis it adds whole rows. The product
-that makes the scores is therefore turned, (x W)ᵀ = Wᵀ xᵀ, which costs nothing, and the transposition sinks through what follows.
+A reduction over a short last axis does a few additions per row and starts anew; over the first axis it adds whole rows.
+The product that makes the scores is therefore turned, (x W)ᵀ = Wᵀ xᵀ, which costs nothing, and the transposition sinks
+through what follows.
 """
 
 from __future__ import annotations
@@ -43,9 +45,9 @@ def _products(program: Program) -> set[Instruction]:
             x = ins.args[0]
             while x.primitive is not None and x.primitive.kind == "elementwise" and x.args:
                 x = max(x.args, key=lambda a: a.size)
-            if x.op == "matmul" and x.ndim == 2 and x.args[0].ndim == 2 and x.shape == ins.args[0].shape:
-                if 1 < x.shape[1] <= MOST_CLASSES and x.shape[0] > 2:
-                    found.add(x)
+            matrices = x.op == "matmul" and x.ndim == 2 and x.args[0].ndim == 2
+            if matrices and x.shape == ins.args[0].shape and 1 < x.shape[1] <= MOST_CLASSES and x.shape[0] > 2:
+                found.add(x)
     return found
 
 

@@ -1,7 +1,8 @@
-"""`compile`: the public face. One program per signature, guards on what the function closes over, and the node behind its results.
+"""`compile`: the public face. One program per signature, guards on what the function closes over, and the node behind
+its results.
 
-The result of a compiled call is recorded as one node whose rule replays the backward part, so `backward()`, `grad`, hooks on leaves
-and optimisers meet nothing unusual.
+The result of a compiled call is recorded as one node whose rule replays the backward part, so `backward()`, `grad`,
+hooks on leaves and optimisers meet nothing unusual.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from ..graph import Node
 from ..primitive import Primitive
 from ..state import current
 from ..tensor import Tensor, make
-from ..writes import mutated
 from ..writes import mutated
 from .checking import compare
 from .passes import PASSES, Line, optimise
@@ -52,7 +52,9 @@ class Bundle:
 
 
 class Call:
-    """What the node of a compiled call remembers: the run whose buffers hold its residuals, and the ticket of the call."""
+    """What the node of a compiled call remembers: the run whose buffers hold its residuals, and the ticket of the
+    call.
+    """
 
     __slots__ = ("count", "name", "run", "ticket", "which")
 
@@ -70,9 +72,9 @@ def _pull_back(g: Any, y: Any, *xs: Any, call: Call) -> list[Any]:
     for i, part in parts.items():
         if isinstance(part, Tensor):
             raise GraphError(
-                f"backward(create_graph=True) through the compiled function {call.name}: gradients of gradients are not compiled. "
-                f"Call the uncompiled function ({call.name}.function) for them, or compile a function that contains the first "
-                f"gradient (autograd.grad(..., create_graph=True))."
+                f"backward(create_graph=True) through the compiled function {call.name}: gradients of gradients are "
+                f"not compiled. Call the uncompiled function ({call.name}.function) for them, or compile one that "
+                f"contains the first gradient (autograd.grad(..., create_graph=True))."
             )
         cotangents[i] = part
     gradients = call.run.backward(cotangents, call.ticket)
@@ -158,8 +160,8 @@ def _without_collection() -> Iterator[None]:
 class Compiled:
     """A compiled function: called like the function itself, with the same results.
 
-    function: what was compiled. Every signature (structure, shapes, dtypes and requires_grad of the arrays, values of everything else)
-    is recorded once and replayed afterwards; so is every change of what the function closes over.
+    function: what was compiled. Every signature (structure, shapes, dtypes and requires_grad of the arrays, values of
+    everything else) is recorded once and replayed afterwards; so is every change of what the function closes over.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -210,7 +212,9 @@ class Compiled:
         return self.entry(args, kwargs, []).report
 
     def stages(self, *args: Any, **kwargs: Any) -> list[tuple[str, Program]]:
-        """The program for these arguments as recorded and after each pass, by the name of the pass: what `viz` draws."""
+        """The program for these arguments as recorded and after each pass, by the name of the pass: what `viz`
+        draws.
+        """
         program = self.entry(args, kwargs, []).recording.program
         found = [("recorded", program)]
         for name, one in PASSES:
@@ -232,16 +236,16 @@ class Compiled:
         plan = self.plan(*args, **kwargs)
         lines = [f"{line.name:<24}{line.instructions:>8} instructions{line.nbytes:>14,} bytes" for line in entry.report]
         lines.append(
-            f"{'plan':<24}{len(plan.forward):>8} calls forward, {len(plan.backward)} backward, {plan.bytes:,} bytes of buffers, "
-            f"{plan.layout.count_copies()} operands copied to lie side by side"
+            f"{'plan':<24}{len(plan.forward):>8} calls forward, {len(plan.backward)} backward, {plan.bytes:,} bytes of "
+            f"buffers, {plan.layout.count_copies()} operands copied to lie side by side"
         )
         return "\n".join([*lines, "", show(entry.program, limit)])
 
     def check(self, *args: Any, rtol: float | None = None, atol: float | None = None, **kwargs: Any) -> None:
         """Compare results and gradients with those of the function itself, on these arguments.
 
-        rtol, atol: tolerances, by default such as reordered sums need. Raises AssertionError with the largest difference. Draws
-        from the default generator are the same on both sides.
+        rtol, atol: tolerances, by default such as reordered sums need. Raises AssertionError with the largest
+        difference. Draws from the default generator are the same on both sides.
         """
         leaves: list[Any] = []
         entry = self.entry(args, kwargs, leaves)
@@ -257,8 +261,9 @@ class Compiled:
 def compile(function: Callable[..., Any]) -> Compiled:
     """Record `function` once per signature and replay it as an expert would have written it; usable as a decorator.
 
-    function: takes and returns Tensors, arrays and static values, in lists, tuples and dicts. Parameters that it closes over are read
-    at every call. Raises GraphError, when called, where a traced value is read (`item()`, `if tensor:`) or an op cannot be replayed.
+    function: takes and returns Tensors, arrays and static values, in lists, tuples and dicts. Parameters that it closes
+    over are read at every call. Raises GraphError, when called, where a traced value is read (`item()`, `if tensor:`)
+    or an op cannot be replayed.
 
     Source: Neubig et al. 2017, "On-the-fly Operation Batching in Dynamic Computation Graphs", for the scheduling.
     """

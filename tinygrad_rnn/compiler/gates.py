@@ -1,12 +1,14 @@
 """Gates: every sigmoid as a tanh, and wide products cut into the slices that are read of them.
 
-sigmoid(x) = 1/2 + 1/2 tanh(x / 2), so one tanh can serve all gates of a cell. The half is not multiplied in at every step: it is
-carried up through sums and slices to the weights, which are scaled once per call. A product whose columns are read as slices only (the
-gates of a cell side by side) becomes one product per slice; batching then makes a stack of them, in which each gate lies contiguous.
+sigmoid(x) = 1/2 + 1/2 tanh(x / 2), so one tanh can serve all gates of a cell. The half is not multiplied in at every
+step: it is carried up through sums and slices to the weights, which are scaled once per call. A product whose columns
+are read as slices only (the gates of a cell side by side) becomes one product per slice; batching then makes a stack of
+them, in which each gate lies contiguous.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from typing import Any
 
@@ -28,7 +30,9 @@ def sigmoids_as_tanh(program: Program) -> Program:
 
 
 class _Scaling:
-    """Factors asked for by readers, gathered from the last instruction up, and then built in from the first one down."""
+    """Factors asked for by readers, gathered from the last instruction up, and then built in from the first one
+    down.
+    """
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -97,7 +101,9 @@ class _Scaling:
             self.asked[ins.args[0]].append((slice(None), wish))
 
     def _agreed(self, ins: Instruction) -> Demand | None:
-        """The factors for a value, if all of its readers want it scaled in ways that fit together, and it can be built so."""
+        """The factors for a value, if all of its readers want it scaled in ways that fit together, and it can be built
+        so.
+        """
         asked = self.asked.get(ins)
         if not asked or not ins.ndim or ins in self.invariant or not self._buildable(ins):
             return None
@@ -189,7 +195,9 @@ class _Scaling:
         return self.b.multiply(x, factor, x if x.primitive is not None else like)
 
     def _mates(self) -> dict[Instruction, tuple[np.ndarray, np.ndarray, int]]:
-        """Sigmoids and tanhs of slices of one value: what to multiply and add after one tanh over all, and which slice is whose."""
+        """Sigmoids and tanhs of slices of one value: what to multiply and add after one tanh over all, and which slice
+        is whose.
+        """
         groups: dict[Instruction, list[Instruction]] = defaultdict(list)
         for ins in self.program.instructions:
             if ins.op in ("sigmoid", "tanh") and ins.args[0].op == "getitem" and self.counts[ins.args[0]] == 1:
@@ -265,7 +273,7 @@ class _Cutting:
             else:
                 return
         order = sorted(spans)
-        tiles = order and order[0][0] >= 0 and all(a[1] <= b[0] for a, b in zip(order, order[1:], strict=False))
+        tiles = order and order[0][0] >= 0 and all(a[1] <= b[0] for a, b in itertools.pairwise(order))
         if tiles and len(order) > 1 and len({b - a for a, b in order}) == 1:
             self.cuts[ins] = frozenset(order)
 

@@ -1,7 +1,7 @@
 """Kernels: each primitive as NumPy calls on fixed arrays, with `out=`, so that a replay allocates nothing.
 
-`bind` gives the calls of one instruction as (function, arguments). A primitive without an entry runs its own array function and the
-result is copied: right for all, and fast enough for what does not stand in a loop.
+`bind` gives the calls of one instruction as (function, arguments). A primitive without an entry runs its own array
+function and the result is copied: right for all, and fast enough for what does not stand in a loop.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ Scratch = Callable[[tuple[int, ...], Any], np.ndarray]
 Array = Any
 
 
-def bind(
-    ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch
-) -> list[Call]:
+def bind(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
     """The calls that compute an instruction.
 
     args: the arrays (or numbers) of its operands. out: the array to fill.
@@ -56,15 +54,19 @@ _OUT_BY_NAME: dict[Any, Callable[..., Any]] = {np.maximum: _maximum, np.minimum:
 
 def overwrites(ins: Instruction) -> bool:
     """Whether an instruction may be written over an operand of its own shape."""
-    return ins.primitive is not None and (isinstance(ins.primitive.forward, np.ufunc) or ins.op in ("sigmoid", "relu", "take_off"))
+    return ins.primitive is not None and (
+        isinstance(ins.primitive.forward, np.ufunc) or ins.op in ("sigmoid", "relu", "take_off")
+    )
 
 
 def _typed(ins: Instruction, args: Sequence[Array], out: np.ndarray) -> list[Array]:
-    """Operands with Python numbers as arrays of the type that the calculation has: they must not widen it, nor be converted anew."""
+    """Operands with Python numbers as arrays of the type that the calculation has: they must not widen it, nor be
+    converted anew.
+    """
     if all(isinstance(a, np.ndarray) for a in args):
         return list(args)
     others = [a.dtype for a in args if isinstance(a, np.ndarray)]
-    ufunc = ins.primitive.forward  # type: ignore[union-attr]
+    ufunc: Any = ins.primitive.forward if ins.primitive else None
     types = tuple(a.dtype if isinstance(a, np.ndarray) else type(a) for a in args)
     if others and all(t in (int, float) or isinstance(t, np.dtype) for t in types):
         resolved = ufunc.resolve_dtypes((*types, None))
@@ -131,7 +133,8 @@ def _where(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Sc
 def _sigmoid(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
     half = np.asarray(0.5, out.dtype)
     return [
-        (np.multiply, (args[0], half, out)), (np.tanh, (out, out)), (np.multiply, (out, half, out)), (np.add, (out, half, out))
+        (np.multiply, (args[0], half, out)), (np.tanh, (out, out)), (np.multiply, (out, half, out)),
+        (np.add, (out, half, out)),
     ]  # fmt: skip
 
 
@@ -152,9 +155,7 @@ def _clip(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scr
     return calls or [(np.copyto, (out, x))]
 
 
-def _join(
-    ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch
-) -> list[Call]:
+def _join(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
     axis, start = ins.params["axis"], 0
     lead = (slice(None),) * axis
     calls: list[Call] = []
@@ -241,9 +242,7 @@ def _positions(x: np.ndarray, index: np.ndarray, axis: int, scratch: Scratch) ->
     return None
 
 
-def _cross_entropy(
-    ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch
-) -> list[Call] | None:
+def _cross_entropy(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call] | None:
     z, target = args
     if not z.flags.c_contiguous or target.shape != z.shape[:-1] or not out.flags.c_contiguous:
         return None
@@ -263,9 +262,7 @@ def _cross_entropy(
     return calls
 
 
-def _one_hot(
-    ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch
-) -> list[Call] | None:
+def _one_hot(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call] | None:
     if not out.flags.c_contiguous:
         return None
     target, classes = args[0], ins.params["classes"]
@@ -310,12 +307,11 @@ def _take(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scr
 
 def _put(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
     assert take.scatter is not None
-    return [(out.fill, (0,)), (functools.partial(take.scatter, **{"pattern": ins.params["pattern"]}), (out, *args))]
+    scatter: Any = functools.partial(take.scatter, pattern=ins.params["pattern"])
+    return [(out.fill, (0,)), (scatter, (out, *args))]
 
 
-def _scatter_along(
-    ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch
-) -> list[Call]:
+def _scatter_along(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
     assert gather.scatter is not None
     return [(out.fill, (0,)), (functools.partial(gather.scatter, axis=ins.params["axis"]), (out, *args))]
 
@@ -326,5 +322,6 @@ KERNELS: dict[str, Callable[..., list[Call] | None]] = {
     "reshape": _copy, "transpose": _copy, "broadcast_to": _copy, "where": _where, "sigmoid": _sigmoid, "relu": _relu,
     "clip": _clip, "stack": _join, "concatenate": _join, "place": _place, "softmax": _softmax,
     "log_softmax": _log_softmax, "cross_entropy": _cross_entropy, "one_hot": _one_hot,
-    "take_along_axis": _take_along_axis, "take": _take, "take_off": _take_off, "put": _put, "scatter_along_axis": _scatter_along,
+    "take_along_axis": _take_along_axis, "take": _take, "take_off": _take_off, "put": _put,
+    "scatter_along_axis": _scatter_along,
 }  # fmt: skip

@@ -1,9 +1,10 @@
 """What kind an instruction is, and how deep it lies: what reordering and batching go by.
 
-Two instructions are of one kind if they could be done as one and it would make sense: same primitive and params, operands of the same
-types that come from the same kinds, same module path, same side of the cut, and the same weights among their operands. The depth of a
-value is the length of the longest chain of computations that leads to it; the level of a kind is the average depth of its members,
-so that a step of a recurrence, wherever in time it stands, has one level.
+Two instructions are of one kind if they could be done as one and it would make sense: same primitive and params,
+operands of the same types that come from the same kinds, same module path, same side of the cut, and the same weights
+among their operands. The depth of a value is the length of the longest chain of computations that leads to it; the
+level of a kind is the average depth of its members, so that a step of a recurrence, wherever in time it stands, has one
+level.
 """
 
 from __future__ import annotations
@@ -27,14 +28,15 @@ def invariants(program: Program) -> dict[Instruction, Any]:
         if primitive is None:
             if ins.role in (PARAMETER, CONSTANT):
                 found[ins] = ins
-        elif ins.args and ins.args[0] in found and all([a in found for a in ins.args]):
+        elif ins.args and ins.args[0] in found and all(a in found for a in ins.args):
             roots = tuple([found[a] for a in ins.args])
             found[ins] = roots[0] if primitive.name in VIEWS else (primitive, ins.identity(), roots)
     return found
 
 
 class Kinds:
-    """of: instruction -> number of its kind (views and leaves have none). depth: instruction -> chain length. level: kind -> average.
+    """of: instruction -> number of its kind (views and leaves have none). depth: instruction -> chain length. level:
+        kind -> average.
 
     invariant: see `invariants`. steady: the kinds all of whose members are invariant.
     """
@@ -73,7 +75,7 @@ class Kinds:
                 self.of.update(dict.fromkeys(group, number))
                 self.level.append(sum([self.depth[m] for m in group]) / len(group))
                 self.size.append(len(group))
-                self.steady.append(all([m in self.invariant for m in group]))
+                self.steady.append(all(m in self.invariant for m in group))
 
     def _refined(self, members: list[Instruction], rough: dict[Instruction, Any]) -> Iterable[list[Instruction]]:
         """Split by weights and by where the operands come from; a leaf operand (an initial state) fits to anything."""
@@ -91,7 +93,7 @@ class Kinds:
             fitting = [
                 other
                 for other in split
-                if other != name and all([n is None or n == o for n, o in zip(name, other, strict=True)])
+                if other != name and all(n is None or n == o for n, o in zip(name, other, strict=True))
             ]
             if fitting:
                 split[max(fitting, key=lambda other: len(split[other]))].extend(split.pop(name))
@@ -113,7 +115,9 @@ class Kinds:
         return found
 
     def readiness(self, ins: Instruction, backward: bool) -> float:
-        """How late a value is known, for sorting operands: parameters, then values from in front of the cut, then by level."""
+        """How late a value is known, for sorting operands: parameters, then values from in front of the cut, then by
+        level.
+        """
         ins = base(ins)
         number = self.of.get(ins)
         if number is None:
@@ -131,7 +135,9 @@ def base(ins: Instruction) -> Instruction:
 
 
 def recurrent(program: Program, kinds: Kinds) -> set[int]:
-    """The kinds that lie on a cycle, when all members of a kind are seen as one: the steps of loops. (Tarjan's algorithm.)"""
+    """The kinds that lie on a cycle, when all members of a kind are seen as one: the steps of loops. (Tarjan's
+    algorithm.)
+    """
     edges: dict[int, set[int]] = defaultdict(set)
     for ins, number in kinds.of.items():
         for a in ins.args:

@@ -1,8 +1,8 @@
 """Layout: which values are computed right where their reader wants them, so that stacking and joining copy nothing.
 
-A value that is an operand of a stack or a concatenation can be written into its place there from the start: it gets a *home*. Stacks
-along the first axis form chains, so one buffer of T + 1 cells serves readers of cells 0..T-1 and of cells 1..T alike. What cannot be
-granted is left as an explicit copy, and `explain()` counts it.
+A value that is an operand of a stack or a concatenation can be written into its place there from the start: it gets a
+*home*. Stacks along the first axis form chains, so one buffer of T + 1 cells serves readers of cells 0..T-1 and of
+cells 1..T alike. What cannot be granted is left as an explicit copy, and `explain()` counts it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ _JOINS = ("stack", "concatenate", "place")
 
 
 class Home(NamedTuple):
-    """Where a value is written: the part `index` of the value `owner`, with axis `axis` of it moved to the front if that is not None."""
+    """Where a value is written: the part `index` of the value `owner`, with axis `axis` of it moved to the front if
+    that is not None.
+    """
 
     owner: Instruction
     index: Any
@@ -29,9 +31,10 @@ class Home(NamedTuple):
 class Layout:
     """The decisions for one program.
 
-    places: the address of every value. homes: value -> its place inside of another value. cells: value -> (chain, position in it).
-    chains: each a list of values that lie side by side in one buffer. copies: stacks and concatenations that still copy, with how
-    many operands they copy.
+    places: the address of every value. homes: value -> its place inside of another value. cells: value -> (chain,
+        position in it).
+    chains: each a list of values that lie side by side in one buffer. copies: stacks and concatenations that still
+    copy, with how many operands they copy.
     """
 
     def __init__(self, program: Program) -> None:
@@ -57,7 +60,9 @@ class Layout:
         return found
 
     def _whole(self, ins: Instruction) -> Instruction | None:
-        """The computed value that `ins` is, all of it and in its order; None if it is a part, is handed in, or lives elsewhere."""
+        """The computed value that `ins` is, all of it and in its order; None if it is a part, is handed in, or lives
+        elsewhere.
+        """
         place = self.places[ins]
         root = place.root
         if root.primitive is None or root in self.homes or root.op == "place":
@@ -85,7 +90,9 @@ class Layout:
                 self.windows[wish] = self.cells[roots[0]]
 
     def _roots(self, wish: Instruction) -> list[Instruction] | None:
-        """The whole values that the operands of a stack amount to: themselves, or all items of a batched value in order."""
+        """The whole values that the operands of a stack amount to: themselves, or all items of a batched value in
+        order.
+        """
         roots: list[Instruction] = []
         i = 0
         while i < len(wish.args):
@@ -135,7 +142,9 @@ class Layout:
             self.homes[root] = Home(ins, index)
 
     def _run_of_items(self, ins: Instruction, i: int) -> int:
-        """How many operands of a stack, from the i-th on, are all the items of one value, in order; 1 if they are not."""
+        """How many operands of a stack, from the i-th on, are all the items of one value, in order; 1 if they are
+        not.
+        """
         first = self.places[ins.args[i]]
         root = first.root
         if root.primitive is None or root in self.homes or root in self.cells or root in self.windows or root is ins:

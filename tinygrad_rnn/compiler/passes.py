@@ -40,7 +40,9 @@ PASSES: tuple[tuple[str, Pass], ...] = (
 
 
 class Line(NamedTuple):
-    """One line of the report: the pass, the instructions that compute something, and the bytes of all their results, afterwards."""
+    """One line of the report: the pass, the instructions that compute something, and the bytes of all their results,
+    afterwards.
+    """
 
     name: str
     instructions: int

@@ -1,8 +1,8 @@
 """Planning: memory for every value, with as little of it as lifetimes allow, and the bound calls that fill it.
 
-Values that lie side by side (see `layout`) share one storage. Storages are handed out in the order of the schedule and given back
-after the last reader, so later values reuse memory that is still in the cache; elementwise results are written over an operand that
-nobody reads any more. What the backward part reads lives across the cut by the same rule.
+Values that lie side by side (see `layout`) share one storage. Storages are handed out in the order of the schedule and
+given back after the last reader, so later values reuse memory that is still in the cache; elementwise results are
+written over an operand that nobody reads any more. What the backward part reads lives across the cut by the same rule.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Plan:
 
     forward, backward: bound calls, in order. places: the instruction behind each call of either list.
     inputs, cotangents: the arrays to fill before running. outputs, gradients: the arrays to read afterwards.
-    parameters: (node, array bound) of each leaf that is read live; if `node.value` is another array by now the plan is stale.
+    parameters: (node, array bound) of each leaf that is read live; if `node.value` is another array by now the plan is
+        stale.
     """
 
     def __init__(self, program: Program) -> None:
@@ -138,22 +139,32 @@ class Plan:
     def _compute(self, i: int, ins: Instruction, ends: dict[int, list[Storage]]) -> None:
         storage = self.storages[ins]
         if storage.array is None:
-            dying = [s for s in ends.get(i, ()) if s.array is not None and not s.fixed]
-            if dying and overwrites(ins):
-                for a in ins.args:
-                    other = self.storages.get(self.layout.places[a].root)
-                    if other in dying and a.shape == ins.shape and a.nbytes == storage.size * storage.dtype.itemsize:
-                        if other.size == a.size and self._lies_plainly(a):
-                            storage.array = other.array.view(storage.dtype)
-                            ends[i].remove(other)
-                            break
-            if storage.array is None:
+            operand = self._overwritten(ins, storage, ends.get(i, []))
+            if operand is not None and operand.array is not None:
+                storage.array = operand.array.view(storage.dtype)
+                ends[i].remove(operand)
+            else:
                 storage.array = self._take(storage)
         out = self.arrays[ins] = self._own(ins, storage)
         if ins in self.layout.windows:
             return
         args = [self._view(a) for a in ins.args]
         self._add(ins, bind(ins, args, out, self._scratch))
+
+    def _overwritten(self, ins: Instruction, storage: Storage, dying: list[Storage]) -> Storage | None:
+        """An operand that nobody reads any more, and that the result of an elementwise operation may take the place
+        of.
+        """
+        if not overwrites(ins):
+            return None
+        for a in ins.args:
+            other = self.storages.get(self.layout.places[a].root)
+            if other is None or other not in dying or other.array is None or other.fixed:
+                continue
+            same = a.shape == ins.shape and a.nbytes == storage.size * storage.dtype.itemsize
+            if same and other.size == a.size and self._lies_plainly(a):
+                return other
+        return None
 
     def _lies_plainly(self, a: Instruction) -> bool:
         place = self.layout.places[a]

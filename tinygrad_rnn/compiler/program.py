@@ -1,8 +1,10 @@
-"""The program: a recorded computation as a typed list of instructions, with its checker, its printer and its interpreter.
+"""The program: a recorded computation as a typed list of instructions, with its checker, its printer and its
+interpreter.
 
-Floor 5. An instruction *is* the value that it computes, so operands are plain references and nothing has to be renamed when passes
-rewrite. Programs are immutable: a pass builds a new one. The form (a primitive, inputs, parameters, a typed output; a checker to run
-after every transformation; one printed line each) follows Autodidax (google/jax, `docs/autodidax.py`).
+Floor 5. An instruction *is* the value that it computes, so operands are plain references and nothing has to be renamed
+when passes rewrite. Programs are immutable: a pass builds a new one. The form (a primitive, inputs, parameters, a typed
+output; a checker to run after every transformation; one printed line each) follows Autodidax (google/jax,
+`docs/autodidax.py`).
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ class Instruction:
     shape, dtype: of the value. scope: module path and time step of the op that it came from.
     backward: whether it lies behind the cut, in the part that `backward()` replays.
     key: where it belongs in time: instructions of one kind are put side by side in this order.
-    value: of a leaf: the graph node that holds the array now (a parameter), the position of an input, the number of a constant.
+    value: of a leaf: the graph node that holds the array now (a parameter), the position of an input, the number of a
+        constant.
     """
 
     __slots__ = ("args", "backward", "dtype", "frozen", "key", "params", "primitive", "role", "scope", "shape", "value")
@@ -96,9 +99,9 @@ class Instruction:
 class Program(NamedTuple):
     """Instructions in an order that respects their operands, leaves included.
 
-    inputs: what a call hands in. cotangents: one for each output that can be differentiated (None for the others), what `backward()`
-    hands in. outputs: what the call returns. wanted: the leaves whose gradients are asked for; gradients: one each, or None where
-    no gradient reaches the leaf. Instructions with `backward` lie behind the cut.
+    inputs: what a call hands in. cotangents: one for each output that can be differentiated (None for the others), what
+    `backward()` hands in. outputs: what the call returns. wanted: the leaves whose gradients are asked for; gradients:
+    one each, or None where no gradient reaches the leaf. Instructions with `backward` lie behind the cut.
     """
 
     instructions: tuple[Instruction, ...]
@@ -115,8 +118,8 @@ class Program(NamedTuple):
     def rebuilt(self, new: dict[Instruction, Instruction], order: Iterable[Instruction] | None = None) -> Program:
         """This program with its instructions replaced, live ones only.
 
-        new: old instruction -> the one that stands for it now. order: the new instructions, operands first; by default in the order
-        of discovery.
+        new: old instruction -> the one that stands for it now. order: the new instructions, operands first; by default
+        in the order of discovery.
         """
         outputs = tuple(new[o] for o in self.outputs)
         gradients = tuple(None if g is None else new[g] for g in self.gradients)
@@ -171,10 +174,12 @@ def freeze(x: Any) -> Any:
 
 
 def check(program: Program) -> Program:
-    """Raise AssertionError unless the program is well formed, and every type is what its primitive gives; returns the program.
+    """Raise AssertionError unless the program is well formed, and every type is what its primitive gives; returns the
+    program.
 
-    Operands come before their use, nothing in front of the cut needs what lies behind it, and each primitive, run on arrays of the
-    declared operand types, gives the declared shape and dtype (values are ones: types do not depend on them).
+    Operands come before their use, nothing in front of the cut needs what lies behind it, and each primitive, run on
+    arrays of the declared operand types, gives the declared shape and dtype (values are ones: types do not depend on
+    them).
     """
     seen: set[Instruction] = set()
     for ins in program.instructions:
@@ -206,7 +211,8 @@ def _sample(ins: Instruction) -> np.ndarray:
 def interpret(
     program: Program, inputs: Sequence[Any], cotangents: Sequence[Any] = ()
 ) -> tuple[list[Any], list[Any | None]]:
-    """Run a program instruction by instruction, with the array functions of its primitives: the reference for every pass.
+    """Run a program instruction by instruction, with the array functions of its primitives: the reference for every
+    pass.
 
     inputs: one array per input. cotangents: one per output that has one; without them only the forward part runs.
     Returns the outputs and the gradients (None each where the backward part was not run, or no gradient flows).
@@ -234,7 +240,7 @@ def show(program: Program, limit: int = 200) -> str:
     limit: how many lines to print at most; what is left out is counted.
     """
     names = {ins: f"v{i}" for i, ins in enumerate(program.instructions)}
-    results = {o: "output" for o in program.outputs} | {g: "gradient" for g in program.gradients if g is not None}
+    results = dict.fromkeys(program.outputs, "output") | {g: "gradient" for g in program.gradients if g is not None}
     lines = []
     cut = False
     for ins in program.instructions[:limit]:
@@ -245,7 +251,8 @@ def show(program: Program, limit: int = 200) -> str:
         number = ins.role == CONSTANT and ins.size == 1
         value = f" {ins.value!r}" if number else f" {ins.value.name}" if ins.role == PARAMETER else ""
         place = " ".join(part for part in (ins.scope.where().strip(), results.get(ins, "")) if part)
-        line = f"{names[ins]}: {ins.dtype}{list(ins.shape)} = {ins.op}{value}{''.join(' ' + names[a] for a in ins.args)}{params}"
+        operands = "".join(f" {names[a]}" for a in ins.args)
+        line = f"{names[ins]}: {ins.dtype}{list(ins.shape)} = {ins.op}{value}{operands}{params}"
         lines.append(f"{line}    # {place}" if place else line)
     if len(program.instructions) > limit:
         lines.append(f"... and {len(program.instructions) - limit} more")

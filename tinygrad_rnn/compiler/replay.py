@@ -1,8 +1,8 @@
 """Replay: run the bound calls of a plan, and know whose results its buffers hold.
 
-In steady state a call is a loop over a flat list: no Tensor, no dictionary, no allocation. Buffers are overwritten by the next call,
-so a plan remembers which call it belongs to until its `backward()` has run; while that may still come, another call gets a plan of
-its own, up to a few.
+In steady state a call is a loop over a flat list: no Tensor, no dictionary, no allocation. Buffers are overwritten by
+the next call, so a plan remembers which call it belongs to until its `backward()` has run; while that may still come,
+another call gets a plan of its own, up to a few.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ MOST_PLANS = 4
 
 
 class Run:
-    """One plan in use. ticket: counts its calls; a backward with an old ticket is stale. owner: what may still call backward."""
+    """One plan in use. ticket: counts its calls; a backward with an old ticket is stale. owner: what may still call
+    backward.
+    """
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -33,7 +35,10 @@ class Run:
 
     def _prepare(self) -> None:
         self.plan = Plan(self.program)
-        self.parts = [Routine(self.plan.forward, self.plan.sources[0]), Routine(self.plan.backward, self.plan.sources[1])]
+        self.parts = [
+            Routine(self.plan.forward, self.plan.sources[0]),
+            Routine(self.plan.backward, self.plan.sources[1]),
+        ]
 
     def idle(self) -> bool:
         """Whether nobody can still ask for the gradients of the last call."""
@@ -52,12 +57,14 @@ class Run:
         return plan.outputs
 
     def backward(self, cotangents: Sequence[np.ndarray | None], ticket: int) -> list[np.ndarray | None]:
-        """Run the backward part. Returns views of the plan's buffers; raises GraphError if another call has overwritten them."""
+        """Run the backward part. Returns views of the plan's buffers; raises GraphError if another call has overwritten
+        them.
+        """
         if ticket != self.ticket:
             raise GraphError(
-                f"backward through a compiled function: its buffers were overwritten by {self.ticket - ticket} later call(s). "
-                f"At most {MOST_PLANS} calls can wait for their backward(); call it sooner, or compute what needs no gradient "
-                f"under no_grad()."
+                f"backward through a compiled function: its buffers were overwritten by {self.ticket - ticket} later "
+                f"call(s). At most {MOST_PLANS} calls can wait for their backward(); call it sooner, or compute what "
+                f"needs no gradient under no_grad()."
             )
         plan = self.plan
         if self.spent:  # a second sweep with retain_graph: residuals may have been written over, draws are kept

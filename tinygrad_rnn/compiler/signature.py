@@ -1,8 +1,9 @@
-"""Arguments and results as flat lists: arrays apart from the static values around them, and what a recording depends on.
+"""Arguments and results as flat lists: arrays apart from the static values around them, and what a recording depends
+on.
 
-A signature is everything that selects a program: the structure of the arguments, shapes and dtypes of arrays, which of them require
-grad, and the values of all else. A guard is what the function saw outside of its arguments: names it closes over, modules and whether
-they train.
+A signature is everything that selects a program: the structure of the arguments, shapes and dtypes of arrays, which of
+them require grad, and the values of all else. A guard is what the function saw outside of its arguments: names it
+closes over, modules and whether they train.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ def flatten(x: Any, leaves: list[Any], key: list[Any]) -> Any:
         hash(x)
     except TypeError:
         raise GraphError(
-            f"compile: an argument of type {type(x).__name__} is neither an array nor a value that can be compared with the next "
-            f"one. Pass its arrays, or let the function close over it."
+            f"compile: an argument of type {type(x).__name__} is neither an array nor a value that can be "
+            f"compared with the next one. Pass its arrays, or let the function close over it."
         ) from None
     key.append((type(x), x))
     return x
@@ -84,8 +85,9 @@ def settings() -> Key:
 class Guards:
     """What a function sees besides its arguments; `values()` changes whenever a recording of it may have become wrong.
 
-    Modules (anything with `modules()`) are watched for their training flags and for which parameters they hold, Tensors for being
-    rebound, plain numbers and strings for their values. Values of parameters are not watched: they are read at each call.
+    Modules (anything with `modules()`) are watched for their training flags and for which parameters they hold, Tensors
+    for being rebound, plain numbers and strings for their values. Values of parameters are not watched: they are read
+    at each call.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -141,7 +143,9 @@ def _tables(module: Any) -> list[dict[str, Any]]:
 
 
 def _sources(function: Callable[..., Any]) -> list[Callable[[], Any]]:
-    """Functions that read what `function` closes over: its cells, its globals, the object it is bound to, its defaults."""
+    """Functions that read what `function` closes over: its cells, its globals, the object it is bound to, its
+    defaults.
+    """
     if _is_module(function):
         return [lambda: function]
     if isinstance(function, MethodType):

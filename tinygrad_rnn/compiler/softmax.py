@@ -1,7 +1,9 @@
-"""Softmax and cross entropy taken apart, so that one exponential serves the loss, its gradient and whatever else reads it.
+"""Softmax and cross entropy taken apart, so that one exponential serves the loss, its gradient and whatever else reads
+it.
 
-With m = max(z), e = exp(z - m) and s = sum(e): softmax(z) = e / s, and the cross entropy of target k is log(s) + m - z[k]. The
-gradient of the latter, g (softmax(z) - onehot(k)), is e (g / s) with g taken off at k: two passes over the scores less.
+With m = max(z), e = exp(z - m) and s = sum(e): softmax(z) = e / s, and the cross entropy of target k is log(s) + m -
+z[k]. The gradient of the latter, g (softmax(z) - onehot(k)), is e (g / s) with g taken off at k: two passes over the
+scores less.
 """
 
 from __future__ import annotations
@@ -84,9 +86,7 @@ def _cross_entropy(b: Builder, ins: Instruction, args: Args) -> Instruction | No
     return b.emit(where, (seen, y, b.full(0, ins.shape, ins.dtype, ins)), {}, ins.shape, ins.dtype, ins)
 
 
-def _binary(
-    b: Builder, name: str, x: Instruction, y: Instruction, dtype: np.dtype, like: Instruction
-) -> Instruction:
+def _binary(b: Builder, name: str, x: Instruction, y: Instruction, dtype: np.dtype, like: Instruction) -> Instruction:
     return b.emit(PRIMITIVES[name], (x, y), {}, np.broadcast_shapes(x.shape, y.shape), dtype, like)
 
 

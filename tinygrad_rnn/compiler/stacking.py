@@ -1,6 +1,7 @@
 """How each primitive runs on stacked operands: n alike operations as one, on an extra leading axis.
 
-One entry per primitive that can; the rest are done one by one. Operands are either shared (the same value for all) or stacked.
+One entry per primitive that can; the rest are done one by one. Operands are either shared (the same value for all) or
+stacked.
 """
 
 from __future__ import annotations

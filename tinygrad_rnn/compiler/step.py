@@ -26,8 +26,8 @@ from .signature import fill
 class Group:
     """The parameters of one option group that have a gradient, as views of a part of one vector.
 
-    options: the group's dict, read live. vector: their part of the vector. state: what the optimiser remembers of it, as
-    if it were one parameter; the parameters' own states are views of it.
+    options: the group's dict, read live. vector: their part of the vector. state: what the optimiser remembers of it,
+    as if it were one parameter; the parameters' own states are views of it.
     """
 
     def __init__(self, options: dict[str, Any], parameters: Sequence[Any], vector: np.ndarray) -> None:

@@ -1,10 +1,10 @@
 """Sums: a sum of products is one product over a longer axis, and what is known early is added first.
 
-Backpropagation through time adds up a weight gradient one step at a time, T products and T additions. If the products have equal
-shapes the sum is a single product of the stacked operands, and likewise a sum of reductions is one reduction, a sum of scatters one
-scatter. Sums and products of several terms are also reordered: terms that do not wait for the recurrence come first, so that they
-are computed for all time steps at once and one operation is left in the loop. Both round differently from eager, by what a
-different order of addition makes.
+Backpropagation through time adds up a weight gradient one step at a time, T products and T additions. If the products
+have equal shapes the sum is a single product of the stacked operands, and likewise a sum of reductions is one
+reduction, a sum of scatters one scatter. Sums and products of several terms are also reordered: terms that do not wait
+for the recurrence come first, so that they are computed for all time steps at once and one operation is left in the
+loop. Both round differently from eager, by what a different order of addition makes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ FEW = 4  # so many alike terms, at least, make a sum of anything worth stacking
 
 
 def collect_sums(program: Program) -> Program:
-    """Make one product of each sum of products, one reduction of each sum of reductions, one scatter of each sum of scatters."""
+    """Make one product of each sum of products, one reduction of each sum of reductions, one scatter of each sum of
+    scatters.
+    """
     return _on_trees(program, ("add",), _combine)
 
 
@@ -76,7 +78,7 @@ def _on_trees(program: Program, ops: tuple[str, ...], rule: Any) -> Program:
             continue
         made = None
         if ins.primitive.name in ops and ins.dtype.kind == "f":
-            grown = any([a in inner for a in ins.args])
+            grown = any(a in inner for a in ins.args)
             if grown or rule is _combine:
                 terms = _terms(ins, inner) if grown else list(ins.args)
                 made = rule(b, ins, [new[t] for t in terms], kinds, terms, counts)
@@ -114,7 +116,9 @@ def _terms(root: Instruction, inner: set[Instruction]) -> list[Instruction]:
 def _ordered(
     b: Builder, root: Instruction, terms: list[Instruction], kinds: Kinds, old: list[Instruction], counts: Any
 ) -> Instruction | None:
-    """Fold the terms, earliest first; numbers keep PyTorch's dtype rules only next to arrays, so they go last of the first."""
+    """Fold the terms, earliest first; numbers keep PyTorch's dtype rules only next to arrays, so they go last of the
+    first.
+    """
     if len(terms) < 3 or any(t.dtype != root.dtype for t in terms):
         return None
     order = sorted(range(len(terms)), key=lambda i: (kinds.readiness(old[i], root.backward), terms[i].size))

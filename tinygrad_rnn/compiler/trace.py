@@ -1,7 +1,8 @@
 """Record one call of a function and its reverse sweep, and lower the recorded graph into a program.
 
-Stand-ins take the place of all arrays among the arguments; the leaves that turn up besides them are the parameters, constants and
-buffers that the function closes over, and are read afresh at every replay. Reading a traced value raises, for it would be baked in.
+Stand-ins take the place of all arrays among the arguments; the leaves that turn up besides them are the parameters,
+constants and buffers that the function closes over, and are read afresh at every replay. Reading a traced value raises,
+for it would be baked in.
 """
 
 from __future__ import annotations
@@ -21,18 +22,19 @@ from .program import CONSTANT, COTANGENT, INPUT, PARAMETER, Instruction, Program
 from .signature import fill, flatten
 
 REASON = (
-    "compile is recording, and the value of a traced tensor is known only when the program runs; reading it here would bake in "
-    "the value of this one call. Choose between tensors with np.where or a mask, return the tensor and read it outside, or pass "
-    "what you branch on as a Python value: each value then gets a program of its own."
+    "compile is recording, and the value of a traced tensor is known only when the program runs; reading it here would "
+    "bake in the value of this one call. Choose between tensors with np.where or a mask, return the tensor and read it "
+    "outside, or pass what you branch on as a Python value: each value then gets a program of its own."
 )
 
 
 class Recording(NamedTuple):
     """A program and what ties it to the call: the template of the results, and for each wanted leaf its node.
 
-    template: the structure of the result, arrays as slots. program: what was lowered. live: outputs that can be differentiated, by
-    position. missing: the error to raise in backward() where a rule was missing, else None. identical: output position -> number of
-    the argument that is returned as it is. effects: tensors that the function writes in place; their values are the last outputs.
+    template: the structure of the result, arrays as slots. program: what was lowered. live: outputs that can be
+    differentiated, by position. missing: the error to raise in backward() where a rule was missing, else None.
+    identical: output position -> number of the argument that is returned as it is. effects: tensors that the function
+    writes in place; their values are the last outputs.
     """
 
     template: Any
@@ -46,7 +48,8 @@ class Recording(NamedTuple):
 def record(function: Callable[..., Any], template: Any, leaves: Sequence[Any]) -> Recording:
     """Run `function` on stand-ins for `leaves`, record it and its sweep, and lower both.
 
-    template: (args, kwargs) with slots for the leaves. Raises GraphError where a value is read or something cannot be replayed.
+    template: (args, kwargs) with slots for the leaves. Raises GraphError where a value is read or something cannot be
+        replayed.
     """
     grad = current().recording
     stand_ins = []
@@ -101,8 +104,9 @@ def record(function: Callable[..., Any], template: Any, leaves: Sequence[Any]) -
 
 
 def _undo(written: list[Any]) -> list[tuple[Any, Node]]:
-    """Take back the in-place writes of the recorded call: replays repeat them. Returns the tensors that live on, each with the node
-    of its last value."""
+    """Take back the in-place writes of the recorded call: replays repeat them. Returns the tensors that live on, each
+    with the node of its last value.
+    """
     last: dict[int, tuple[Any, Node]] = {}
     for reference, _, _, _ in written:
         tensor = reference()
@@ -117,7 +121,9 @@ def _undo(written: list[Any]) -> list[tuple[Any, Node]]:
 
 
 def _sweep(outputs: list[Any]) -> tuple[list[Node], list[Node], dict[Node, Node], MissingRuleError | None]:
-    """Pull a fresh cotangent of each output back; the leaves that want one, the cotangents, the gradients, and what went wrong."""
+    """Pull a fresh cotangent of each output back; the leaves that want one, the cotangents, the gradients, and what
+    went wrong.
+    """
     wanted = [n for n in ancestors((o.node for o in outputs), only_grad=True) if n.primitive is None]
     seeds = [make(np.ones(o.shape, o.dtype), graph.leaf(np.ones(o.shape, o.dtype))) for o in outputs]
     hooks = [(n, n.hooks) for n in wanted if n.hooks]
@@ -132,7 +138,9 @@ def _sweep(outputs: list[Any]) -> tuple[list[Node], list[Node], dict[Node, Node]
             totals = list(merged.values())
         else:
             totals = seeds
-        found = sweep(roots, totals, make, inputs=wanted, create_graph=True)
+        # only the record matters: in-place writes were undone, so the values may be none that the function ever had
+        with np.errstate(all="ignore"):
+            found = sweep(roots, totals, make, inputs=wanted, create_graph=True)
     except MissingRuleError as error:
         return wanted, [s.node for s in seeds if s.node], {}, error
     finally:

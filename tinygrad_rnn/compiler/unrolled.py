@@ -1,7 +1,8 @@
 """A flat list of calls, run as fast as Python can: what repeats runs in a loop that was written for it.
 
-`f(*args)` costs Python more than `f(a, b)`. The steps of a recurrence are the same few calls on other arrays, so a small function is
-made for the pattern that repeats, once, and the arrays of each repetition are a row that it unpacks. Its size is that of one step.
+`f(*args)` costs Python more than `f(a, b)`. The steps of a recurrence are the same few calls on other arrays, so a
+small function is made for the pattern that repeats, once, and the arrays of each repetition are a row that it unpacks.
+Its size is that of one step.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Routine:
     def run(self) -> None:
         """Run all calls in order; an exception is told where in the model it happened."""
         for loop, rows, functions, start, period in self.parts:
-            rest = iter(rows)
+            rest: Any = iter(rows)
             try:
                 loop(rest, *functions)
             except Exception as error:
@@ -70,9 +71,7 @@ def _moves(function: Callable[..., Any]) -> bool:
 
 def _signatures(calls: Sequence[Call]) -> list[int]:
     numbers: dict[Any, int] = {}
-    return [
-        numbers.setdefault((f.__name__ if _moves(f) else f, len(args)), len(numbers)) for f, args in calls
-    ]
+    return [numbers.setdefault((f.__name__ if _moves(f) else f, len(args)), len(numbers)) for f, args in calls]
 
 
 def _pieces(ids: list[int]) -> list[tuple[int, int, int]]:

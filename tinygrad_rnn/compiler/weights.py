@@ -1,6 +1,8 @@
-"""Weights as products want them: a transposed or sliced parameter that many products read is copied into C order, once per call.
+"""Weights as products want them: a transposed or sliced parameter that many products read is copied into C order, once
+per call.
 
-BLAS reads a transposed right operand up to twice as slowly, a spread one by a third, and a loop of T steps reads it T times.
+BLAS reads a transposed right operand up to twice as slowly, a spread one by a third, and a loop of T steps reads it T
+times.
 """
 
 from __future__ import annotations
