@@ -1,9 +1,9 @@
 """A training run on several ranks that can be told to break: `python -m tests.distributed.runs FOLDER STEPS [BREAK]`.
 
 BREAK is HOW:RANK:STEP. raise, hang, exit, stop (as SIGSTOP does), interrupt, nan and drift (of a weight) happen while
-the rank computes its loss; shapes, data and version before anything. Prints the process of each rank, "step N" from
-rank 0 after every step, and at the end how it ended and its best validation loss. Started again on the same folder it
-goes on.
+the rank computes its loss; shapes, data and version before anything; dropout breaks nothing and says what is drawn.
+Prints the process of each rank, "step N" from rank 0 after every step, and at the end how it ended and its best
+validation loss. Started again on the same folder it goes on.
 """
 
 import os
@@ -25,15 +25,16 @@ VOCABULARY = 11
 class Model(nn.Module):
     """Embedding, GRU whose state is carried, head; float64."""
 
-    def __init__(self, hidden: int) -> None:
+    def __init__(self, hidden: int, dropout: float) -> None:
         super().__init__()
+        self.dropout = nn.Dropout(dropout)
         self.embedding = nn.Embedding(VOCABULARY, 4)
         self.rnn = nn.GRU(4, hidden)
         self.head = nn.Linear(hidden, VOCABULARY)
 
     def forward(self, x, state):
         y, state = self.rnn(self.embedding(x), state)
-        return self.head(y), state
+        return self.head(self.dropout(y)), state
 
 
 class Telling(Quiet):
@@ -69,6 +70,17 @@ def breakage(how, step):
     return act
 
 
+def drawing(rank):
+    """An act that prints what this rank draws."""
+
+    def act(model):
+        if model.training:
+            os.write(1, f"rank {rank} draws {tg.rand(1).item():.9f}\n".encode())
+        return 1.0
+
+    return act
+
+
 def main(folder, steps, broken="none:-1:0"):
     """Train, or go on."""
     here = world()
@@ -78,9 +90,11 @@ def main(folder, steps, broken="none:-1:0"):
     if mine and how == "version":
         np.__version__ = "1.0.0"
     act = breakage(how, int(step)) if mine else lambda model: 1.0
+    if how == "dropout":
+        act = drawing(here.rank)
     tg.manual_seed(3)
     seed = 5 if mine and how == "data" else 4
-    model = Model(9 if mine and how == "shapes" else 8).double()
+    model = Model(9 if mine and how == "shapes" else 8, 0.3 if how == "dropout" else 0.0).double()
     stream = np.random.default_rng(seed).integers(VOCABULARY, size=2000)
     batches = StreamBatches(stream, batch=5, time=6)
 

@@ -94,6 +94,16 @@ def test_a_signal_to_one_rank_interrupts_all_after_the_same_step(tmp_path, unbro
     assert_same_weights(tmp_path / "run", unbroken[0])
 
 
+def test_every_rank_draws_its_own_and_a_resumed_run_draws_the_same(tmp_path):
+    whole = launch(3, PROGRAM, tmp_path / "whole", 12, "dropout:0:0")
+    first = launch(3, PROGRAM, tmp_path / "parts", 7, "dropout:0:0")
+    second = launch(3, PROGRAM, tmp_path / "parts", 12, "dropout:0:0")
+    draws = re.findall(r"rank (\d) draws (\S+)", whole)
+    assert len({number for _, number in draws}) == 3 * 12
+    assert sorted(draws) == sorted(re.findall(r"rank (\d) draws (\S+)", first + second))
+    assert_same_weights(tmp_path / "parts", tmp_path / "whole")
+
+
 def test_rank_0_alone_speaks_and_writes(tmp_path, unbroken):
     printed = launch(3, PROGRAM, tmp_path / "run", STEPS)
     assert [line.split()[1] for line in printed.splitlines() if line.startswith("step ")] == [
