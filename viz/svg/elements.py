@@ -54,6 +54,7 @@ def buses(picture: Picture, live: bool) -> str:
 def wires(picture: Picture, live: bool) -> str:
     """The edges, with the names of states, cuts, and the way of the gradient."""
     out = []
+    named: set[tuple[int, int]] = set()
     for wire in picture.wires:
         edge = wire.edge
         kind = edge.kind
@@ -61,14 +62,23 @@ def wires(picture: Picture, live: bool) -> str:
             kind += " part"
         ends = f' data-s="{edge.source.id}" data-t="{edge.target.id}"' if live else ""
         out.append(f'<path class="e {kind}"{ends} d="{data(wire.points)}"/>\n')
-        if edge.label and len(wire.points) == 2 and edge.kind != "cut":
-            (x1, y1), (x2, _) = wire.points
-            out.append(f'<text class="state" x="{num((x1 + x2) / 2)}" y="{num(y1 - 6)}">{escape(edge.label)}</text>\n')
+        if edge.label and edge.kind != "cut" and (edge.source.id, edge.state) not in named:
+            named.add((edge.source.id, edge.state))
+            x, y = _label_place(wire, picture.diagram.level == "ops")
+            out.append(f'<text class="state" x="{num(x)}" y="{num(y)}">{escape(edge.label)}</text>\n')
         if edge.kind == "cut" and len(wire.points) == 2:
             out.append(_cut(*wire.points))
         if picture.diagram.backward or (picture.diagram.gradients is not None and edge.kind == "recurrent"):
             out.append(_backward(picture, wire, live))
     return "".join(out)
+
+
+def _label_place(wire: Wire, inside: bool) -> Point:
+    """Where the name of a state stands: over the middle of a straight edge, else beside the box that it leaves."""
+    (x1, y1), (x2, _) = wire.points[:2]
+    if len(wire.points) == 2 and not inside:
+        return (x1 + x2) / 2, y1 - 6
+    return x1 + (9 if x2 > x1 else -9), y1 - 5
 
 
 def _cut(start: Point, end: Point) -> str:
