@@ -163,3 +163,36 @@ def test_lbfgs_finds_the_minimum_of_rosenbrock_with_a_line_search():
     np.testing.assert_allclose(p.array, [1, 1], atol=1e-5)
     np.testing.assert_allclose(p.array, q.detach().numpy(), rtol=1e-7)
     assert ours.state[p]["func_evals"] == theirs.state[q]["func_evals"]
+
+
+VALLEYS = {
+    "rosenbrock": lambda v: (1 - v[0]) ** 2 + 100 * (v[1] - v[0] ** 2) ** 2,
+    "waves": lambda v: (v * v).sum() + 3 * (v * 7).sin().sum(),
+    "walls": lambda v: ((v * 3).exp() + (v * -4).exp()).sum(),
+    "shallow": lambda v: ((v * v) + 1e-4).sqrt().sum(),
+}
+
+
+@pytest.mark.parametrize("lr", [0.01, 1, 30])
+@pytest.mark.parametrize("name", VALLEYS)
+def test_the_line_search_takes_the_steps_of_pytorch_on_hard_functions(name, lr):
+    start = np.array([-1.3, 0.7])
+    for iterations in (1, 2, 4, 7):
+        p, q = Parameter(start.copy()), torch.nn.Parameter(torch.tensor(start))
+        evaluations = []
+        for optimizer, v in (
+            (optim.LBFGS([p], lr, iterations, 60, line_search_fn="strong_wolfe"), p),
+            (torch.optim.LBFGS([q], lr, iterations, 60, line_search_fn="strong_wolfe"), q),
+        ):
+
+            def closure(optimizer=optimizer, v=v):
+                optimizer.zero_grad()
+                loss = VALLEYS[name](v)
+                loss.backward()
+                return loss
+
+            with np.errstate(over="ignore", invalid="ignore"):
+                optimizer.step(closure)
+            evaluations.append(optimizer.state[v]["func_evals"])
+        assert evaluations[0] == evaluations[1]
+        np.testing.assert_allclose(p.array, q.detach().numpy(), rtol=1e-6)
