@@ -136,14 +136,20 @@ def test_an_upload_and_bad_ones(visit, tmp_path):
     page = visit()
     place = panel(page, "Training (Regression)")
     chooser = place.locator('input[type="file"]')
+
+    def remove(complaint):
+        place.get_by_role("button", name="Remove").first.click()
+        place.get_by_text(complaint).wait_for(state="detached")
+        page.get_by_test_id("stStatusWidget").wait_for(state="detached")
+
     chooser.set_input_files(bad)
     place.get_by_text("bad.csv, line 62").wait_for()
     assert place.get_by_role("button", name="Start Training").is_disabled()
     shot(page, "bad_upload")
-    place.get_by_role("button", name="Remove").first.click()
+    remove("bad.csv, line 62")
     chooser.set_input_files(binary)
     place.get_by_text("binary.csv, byte 0").wait_for()
-    place.get_by_role("button", name="Remove").first.click()
+    remove("binary.csv, byte 0")
     chooser.set_input_files(good)
     place.get_by_text("48 steps of good.csv to learn, the last 12 left unseen").wait_for()
     train(page)

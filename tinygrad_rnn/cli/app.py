@@ -38,6 +38,8 @@ def run(options: argparse.Namespace) -> int:
     flags = {
         "server.address": "127.0.0.1", "server.port": options.port, "browser.gatherUsageStats": "false",
         "server.fileWatcherType": "none",
+        "server.maxUploadSize": 5,
+        "client.toolbarMode": "minimal",
         "server.headless": "true" if options.no_browser else "false",
     }  # fmt: skip
     words = [word for flag, value in flags.items() for word in (f"--{flag}", str(value))]
