@@ -46,7 +46,9 @@ def _products(program: Program) -> set[Instruction]:
             while x.primitive is not None and x.primitive.kind == "elementwise" and x.args:
                 x = max(x.args, key=lambda a: a.size)
             matrices = x.op == "matmul" and x.ndim == 2 and x.args[0].ndim == 2
-            if matrices and x.shape == ins.args[0].shape and 1 < x.shape[1] <= MOST_CLASSES and x.shape[0] > 2:
+            few = matrices and 1 < x.shape[1] <= MOST_CLASSES and x.shape[0] >= 2 * x.shape[1]
+            # what stands in a step of a loop is better left as it is: the products of all steps will be one
+            if few and x.shape == ins.args[0].shape and x.scope.t is None:
                 found.add(x)
     return found
 
