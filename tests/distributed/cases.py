@@ -57,7 +57,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.rnn = getattr(nn, cell)(D, H)
         self.head = nn.Linear(H, C)
-        self.idle = nn.Parameter(tg.zeros(3))
+        self.idle = nn.Parameter(tg.ones(3))
 
     def forward(self, x: Any) -> Any:
         """x: (T, B, D). Returns scores (B, C)."""
