@@ -74,7 +74,7 @@ def test_common_subexpressions_are_one_value_and_draws_are_not():
     "function",
     [
         lambda x: x.reshape(6).reshape(3, 2).reshape(x.shape), lambda x: x.T.T, lambda x: x + 0, lambda x: x * 1,
-        lambda x: -(-x), lambda x: np.stack([x[0], x[1]]), lambda x: x / 1,
+        lambda x: np.negative(np.negative(x)), lambda x: np.stack([x[0], x[1]]), lambda x: x / 1,
         lambda x: np.stack([x, x * 2])[0],
     ],
 )  # fmt: skip

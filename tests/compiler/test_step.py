@@ -1,4 +1,4 @@
-"""`compile_step`: the same numbers as the five lines of a training loop, for every optimiser that goes entry by entry."""
+"""`compile_step`: the numbers of the five lines of a training loop, for every optimiser that goes entry by entry."""
 
 import numpy as np
 import pytest
