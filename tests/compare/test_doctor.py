@@ -221,6 +221,31 @@ def test_numbers_that_no_cotangents_explain_are_told_by_parameter():
     assert found.location.parameter == "weight_hh"
 
 
+@pytest.mark.parametrize("order", [(1, 0, 2, 3), (0, 2, 3, 1), (3, 0, 1, 2)])
+def test_gate_blocks_of_the_result_in_another_order(order):
+    """The errors are right, and all gradients of the cell come back with the gates stacked otherwise: i f o g, say."""
+    made = wrong.problem("lstm", np.random.default_rng(20), H=4)
+    manual = wrong.gradients(made, {})
+    for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+        blocks = np.split(manual[name], 4)
+        manual[name] = np.concatenate([blocks[k] for k in order])
+    found = diagnose(models.loss_function(made), made.params, manual)
+    assert found.kinds == ("gate order of the result",)
+    assert ", ".join("ifgo"[k] for k in order) in found.findings[0].says
+    assert found.right == ("head.weight", "head.bias")
+
+
+def test_any_number_is_a_multiple_of_another_one():
+    """A wrong gradient with one entry is no 'constant factor', unless the factor means something."""
+    made = wrong.problem("rnn", np.random.default_rng(21), C=1, B=3, classes=False)
+    manual = wrong.gradients(made, {})
+    loss_fn = models.loss_function(made)
+    assert diagnose(loss_fn, made.params, manual | {"head.bias": 0.7345 * manual["head.bias"]}).findings == ()
+    assert diagnose(loss_fn, made.params, manual | {"head.bias": manual["head.bias"] / 3}).kinds == ("constant factor",)
+    weight = manual | {"weight_ih": 0.7345 * manual["weight_ih"]}
+    assert diagnose(loss_fn, made.params, weight).kinds == ("constant factor",)
+
+
 def test_the_words_of_a_diagnosis():
     made = wrong.problem("rnn", np.random.default_rng(11), T=4, B=2, H=4, D=3, C=3)
     manual = wrong.gradients(made, {"not transposed": True, "h_t for h_{t-1}": True})

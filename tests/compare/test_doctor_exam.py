@@ -33,7 +33,7 @@ def test_one_mistake_is_named_in_thirty_models(cell, name):
 
 
 @pytest.mark.slow
-def test_singles_pairs_and_triples_over_all_cells():
+def test_singles_and_pairs_over_all_cells():
     results = [bars.singles(cell, name, count=10, seed=6) for cell, name in CASES]
     assert sum(r.named for r in results) >= 0.98 * sum(r.of for r in results), [r.failures for r in results]
     pairs = [bars.several(cell, 2, count=60, seed=7) for cell in wrong.GATES]

@@ -17,7 +17,7 @@ import numpy as np
 from ...graph import Node
 from ..anatomy.shares import Group, Shares
 
-__all__ = ["Form", "Forms", "Option", "Scales"]
+__all__ = ["Form", "Forms", "Option", "Scales", "is_round"]
 
 
 class Form(NamedTuple):
@@ -273,7 +273,7 @@ class Forms:
         forms = [form] if form is not None else []
         assert self.manual is not None
         norm = float(np.linalg.norm(self.manual))
-        if 0 < c < 1 and _is_round(norm):
+        if 0 < c < 1 and is_round(norm):
             forms.append(Form("each gradient clipped by norm", float(f"{norm:.5g}"), 3))
         return forms
 
@@ -283,7 +283,7 @@ class Forms:
     ) -> None:  # fmt: skip
         top = float(np.abs(t).max(initial=0.0))
         cut = np.abs(t) >= top * (1 - 1e-12)
-        looks_clipped = _is_round(top) or np.count_nonzero(cut) > 1
+        looks_clipped = is_round(top) or np.count_nonzero(cut) > 1
         looks_clipped |= self.ceiling is not None and abs(self.ceiling - top) <= 1e-9 * top
         agrees = np.abs(flat[:, ~cut] - t[~cut]).max(axis=1, initial=0.0) <= self.rtol * top
         for j in np.flatnonzero(open_ & (agrees | looks_clipped)):
@@ -302,6 +302,6 @@ class Forms:
                 fits.append(float(error / top))
 
 
-def _is_round(value: float) -> bool:
+def is_round(value: float) -> bool:
     """Whether a number has at most two digits, as thresholds have; clip_grad_norm_ is 1e-6 off."""
     return value > 0 and abs(value - float(f"{value:.2g}")) <= 3e-6 * value

@@ -21,7 +21,7 @@ from ..anatomy.recording import Recording
 from ..anatomy.shares import Shares
 from ..anatomy.structure import Structure
 from . import flow, gating
-from .forms import Form, Forms, Option, Scales
+from .forms import Form, Forms, Option, Scales, is_round
 from .names import Names
 from .sweep import Hypothesis, Patch, Sweep
 
@@ -222,9 +222,11 @@ class Search:
         return max(1, min(_CHUNK, _ENTRIES // (largest * rows)))
 
     def _is_founded(self, explanation: Explanation) -> bool:
-        """Whether unknown factors rest on more than two numbers: a factor that fits one or two says nothing."""
+        """Whether unknown factors and thresholds rest on more numbers than are needed to choose them."""
         for form, names in explanation.distinct:
-            if form.cost > 1 and sum(self.recording.leaves[name].size for name in names) < 3:
+            size = sum(self.recording.leaves[name].size for name in names)
+            bent = form.kind == "clipped by value" and not is_round(float(str(form.detail)))
+            if (form.cost > 1 and size < 3) or (bent and size < 2):
                 return False
         return True
 
