@@ -106,7 +106,7 @@ def test_default_steps_of_the_original(visit):
     place.get_by_role("button", name="Start Training").click()
     place.get_by_text("of 500, loss").wait_for()
     shot(page, "training_running")
-    place.get_by_text("Epoch 500 of 500").wait_for()
+    place.get_by_text("Epoch 500 of 500").wait_for(timeout=300_000)
     shot(page, "training")
     inference = panel(page, "Inference (Prediction)")
     inference.get_by_role("button", name="Run Apply_RNN() Forward Pass").click()

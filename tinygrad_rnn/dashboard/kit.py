@@ -37,8 +37,7 @@ def watch(
     A click anywhere ends the script inside a drawing call, which is how Stop works; `losses` has what was done by then.
     Returns whether the loss stayed finite.
     """
-    began = drawn = 0.0
-    began = time.monotonic()
+    began, drawn, pause = time.monotonic(), 0.0, 0.0
     with np.errstate(over="ignore", invalid="ignore"):
         for step, loss in steps:
             losses.append(loss)
@@ -46,8 +45,10 @@ def watch(
                 bar.progress(1.0, text=f"{word} {step + 1}: the loss is no number any more")
                 return False
             now = time.monotonic()
-            if now - drawn > _EVERY or step + 1 == total:
+            if now - drawn > pause or step + 1 == total:
                 draw(step)
+                # On a slow machine fewer pictures: at most a fifth of the time goes into them.
+                pause = max(_EVERY, 4 * (time.monotonic() - now))
                 rate = (step + 1) / max(time.monotonic() - began, 1e-9)
                 left = (total - step - 1) / rate
                 text = f"{word} {step + 1} of {total}, loss {loss:.4f}, {rate:.0f} a second, {left:.0f} s left"

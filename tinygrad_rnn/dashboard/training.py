@@ -31,7 +31,7 @@ def tab() -> Job | None:
     if data is None:
         return None
     if not started:
-        _last(bar, fit, loss)
+        _last(bar, fit, loss, data)
         return None
 
     def train() -> None:
@@ -72,7 +72,7 @@ def _draw(fit, loss) -> None:
     show(loss, curve, height=2.2)
 
 
-def _last(bar, fit, loss) -> None:
+def _last(bar, fit, loss, data: series.Series) -> None:
     """What was reached when training ended or was stopped."""
     kept = st.session_state
     if "model" in kept and kept["losses"]:
@@ -80,3 +80,6 @@ def _last(bar, fit, loss) -> None:
         how = "Trained" if len(losses) >= done else "Stopped; the model is kept as it is"
         bar.success(f"{how}: {len(losses)} of {done} epochs, loss {losses[-1]:.4f}, gradients {kept['engine']}")
         _draw(fit, loss)
+    else:
+        # Something to look at; and the first picture of a server costs a second, which training need not wait for.
+        show(fit, lambda axes: plots.curves(axes, {"data": (data.x[:, 0], data.y[:, 0])}))
