@@ -15,6 +15,7 @@ from tinygrad_rnn.compiler.planning import Plan
 from tinygrad_rnn.compiler.program import check, interpret
 from tinygrad_rnn.compiler.signature import flatten
 from tinygrad_rnn.compiler.softmax import open_softmax
+from tinygrad_rnn.compiler.splitting import split_columns
 from tinygrad_rnn.compiler.sums import collect_sums, factor, order_terms
 from tinygrad_rnn.compiler.trace import record
 from tinygrad_rnn.compiler.weights import straighten_weights
@@ -227,3 +228,16 @@ def test_the_expert_would_find_these_sizes():
     program = tg.compile(loss_of("tanh", weights("tanh"))).program(*batch())
     shapes = {i.shape for i in program.instructions if i.op == "matmul"}
     assert {(T * B, H), (T * B, V), (H, H), (H, D), (V, H)} <= shapes
+
+
+def test_gates_taken_together_are_computed_one_by_one():
+    w = leaf(3, 8, seed=1)
+
+    def function(x):
+        both = sigmoid((x @ w)[:, :8] * 2)
+        return both[:, :4] * np.tanh(both[:, 4:])
+
+    program = through(function, leaf(2, 3), passes=[clean, split_columns, remove_dead_code])
+    assert [i.shape for i in program.instructions if i.op == "sigmoid"] == [(2, 4), (2, 4)]
+    (gradient,) = [g for g in program.gradients if g is not None and g.shape == (3, 8)]
+    assert gradient.op == "matmul"

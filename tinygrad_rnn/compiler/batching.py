@@ -41,6 +41,9 @@ WINDOW_BYTES = 1 << 17
 """Bytes of the largest value of a loop over the steps of one window: several such values fit into a second-level cache.
 """
 
+SMALL = 1 << 12
+"""Bytes of an operand of a reduction, up to which it is copied so that many of them become one."""
+
 Batch = tuple[int, int]
 
 
@@ -212,7 +215,8 @@ class _Agenda:
             crossed = self._all_with_all(group, operands)
             if crossed is not None:
                 return crossed
-        if one.primitive.kind == "shape" and not all(self._beside(group, i) for i, many in enumerate(stacked) if many):
+        light = one.primitive.kind == "shape" or (one.primitive.kind == "reduce" and one.args[0].nbytes > SMALL)
+        if light and not all(self._beside(group, i) for i, many in enumerate(stacked) if many):
             return None
         args = [
             self._stack(tuple(column), 0, one) if many else column[0]
@@ -323,6 +327,8 @@ class _Agenda:
         first = places[0]
         if any(p[1:] != first[1:] or p.root.shape != first.root.shape for p in places):
             return False
+        if any(p.root.op == "stack" and p.root.params["axis"] == 0 for p in places):
+            return False  # it lies where its own operands lie
         roots = [base(m.args[i]) for m in group]
         if any(p.root.primitive is None for p in places[1:]) or len({p.root for p in places}) < len(places):
             return False
