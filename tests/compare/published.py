@@ -1,7 +1,7 @@
 """The mistakes that widely read tutorials publish, re-stated: one backward pass by hand for each, wrong as they are
 wrong.
 
-Each returns the gradients under the names of the twin's handwritten side. `FIVE_SYSTEMS.md` numbers the cases.
+Each returns the gradients under the names of the twin's handwritten side. S0.12 and the like number the cases.
 """
 
 import numpy as np
