@@ -13,6 +13,7 @@ import numpy as np
 from .dtypes import as_dtype, get_default_dtype, int64
 from .errors import GraphError
 from .ops.random import bernoulli, manual_seed, resolve
+from .state import call_site, current
 from .tensor import Tensor, apply, array_of, as_array, make
 
 
@@ -122,12 +123,25 @@ def eye(n: int, m: int | None = None, dtype: Any = None) -> Tensor:
     return make(np.eye(n, m, dtype=_float(dtype)))
 
 
+def drawing_from(generator: np.random.Generator | None) -> np.random.Generator:
+    """The generator to draw from: the one given, or the default one.
+
+    Raises GraphError while `compile` is recording: what is drawn then would be the same at every call.
+    """
+    if current().tracing:
+        raise GraphError(
+            f"a random draw{current().scope.where()} at {call_site()} while compile is recording would be baked in, "
+            f"the same at every call. Draw outside and pass the tensor in, or use dropout, which draws afresh."
+        )
+    return resolve(generator)
+
+
 def rand(
     *size: Any, generator: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None
 ) -> Tensor:
     """Uniform draws from [0, 1)."""
     _check_device(device)
-    return _finish(resolve(generator).random(_shape(size), _float(dtype)), requires_grad)  # type: ignore[arg-type]
+    return _finish(drawing_from(generator).random(_shape(size), _float(dtype)), requires_grad)  # type: ignore[arg-type]
 
 
 def randn(
@@ -135,7 +149,7 @@ def randn(
 ) -> Tensor:
     """Standard normal draws."""
     _check_device(device)
-    return _finish(np.asarray(resolve(generator).standard_normal(_shape(size), _float(dtype))), requires_grad)  # type: ignore[call-overload]
+    return _finish(np.asarray(drawing_from(generator).standard_normal(_shape(size), _float(dtype))), requires_grad)  # type: ignore[call-overload]
 
 
 def rand_like(x: Any, generator: Any = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -155,12 +169,12 @@ def randint(
     _check_device(device)
     if size is None:
         low, high, size = 0, low, high
-    return make(resolve(generator).integers(low, high, _shape((size,)), dtype=as_dtype(dtype)))
+    return make(drawing_from(generator).integers(low, high, _shape((size,)), dtype=as_dtype(dtype)))
 
 
 def randperm(n: int, generator: Any = None) -> Tensor:
     """0 ... n - 1 in random order, int64."""
-    return make(resolve(generator).permutation(n))
+    return make(drawing_from(generator).permutation(n))
 
 
 def multinomial(weights: Tensor, num_samples: int, replacement: bool = False, generator: Any = None) -> Tensor:
@@ -178,7 +192,7 @@ def multinomial(weights: Tensor, num_samples: int, replacement: bool = False, ge
     available = (rows > 0).sum(axis=1).min()
     if not replacement and num_samples > available:
         raise ValueError(f"multinomial: cannot draw {num_samples} of {available} classes without replacement.")
-    rng = resolve(generator)
+    rng = drawing_from(generator)
     if replacement or num_samples == 1:
         cumulated = np.cumsum(rows, axis=1)
         draws = rng.random((len(rows), num_samples)) * cumulated[:, -1:]

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import graph
+from .creation import drawing_from
 from .dtypes import as_dtype, bool_, float32, float64, int8, int16, int32, int64, uint8
 from .errors import GraphError
 from .functions import indexing, pointwise, reduction, shaping
 from .functions.common import floating, sizes_of
 from .ops import contract, elementwise, special
-from .ops.random import resolve
 from .primitive import PRIMITIVES, Primitive
 from .tensor import Tensor, apply, as_array, cast, make
 
@@ -159,7 +159,9 @@ def _copy(self: Tensor, source: Any) -> Tensor:
 
 def _drawn(name: str) -> Callable[..., Tensor]:
     def fill(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Any = None) -> Tensor:
-        return self.rewrite(make(np.asarray(getattr(resolve(generator), name)(a, b, self.shape), dtype=self.dtype)))
+        return self.rewrite(
+            make(np.asarray(getattr(drawing_from(generator), name)(a, b, self.shape), dtype=self.dtype))
+        )
 
     fill.__doc__ = f"Fill with draws of numpy's Generator.{name}(a, b)."
     return fill
@@ -329,7 +331,7 @@ METHODS: dict[str, tuple[Callable[..., Any], str] | Callable[..., Any]] = {
         "Indices of the entries that are not 0, (N, ndim), or a tuple of one index tensor per axis.",
     ),
     "bernoulli_": (
-        lambda self, p=0.5, *, generator=None: _fill(self, resolve(generator).random(self.shape) < p),
+        lambda self, p=0.5, *, generator=None: _fill(self, drawing_from(generator).random(self.shape) < p),
         "Fill with 1 (probability p) and 0.",
     ),
 }  # fmt: skip

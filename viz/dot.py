@@ -44,7 +44,7 @@ def to_graphviz(diagram: Diagram) -> Any:
             for box in boxes:
                 _node(graph, graphviz, diagram, box)
             continue
-        with graph.subgraph(name=f"cluster_{group}_{'' if column is None else column}") as cluster:
+        with graph.subgraph(name=f"cluster_{group}_{'' if column is None else column}") as cluster:  # type: ignore[union-attr]
             time = "" if column is None else f" {diagram.columns[column].title}"
             cluster.attr(label=graphviz.escape(diagram.groups[group][0] + time))
             for box in boxes:

@@ -330,3 +330,11 @@ def test_compiling_takes_time_linear_in_the_steps():
 
     a, b, c = nodes(10), nodes(20), nodes(30)
     assert abs((c - b) - (b - a)) <= 12
+
+
+@pytest.mark.parametrize(
+    "draw", [lambda x: tg.randn(2), lambda x: tg.rand(2), lambda x: tg.randint(5, (2,)), lambda x: x.clone().normal_()]
+)
+def test_a_draw_that_would_be_baked_in_is_refused(draw):
+    with pytest.raises(RuntimeError, match="a random draw at test_compiled.py.*would be baked in"):
+        tg.compile(lambda x: x + draw(x))(tg.tensor([1.0, 2.0], requires_grad=True))
