@@ -251,15 +251,16 @@ class _Agenda:
         """Elementwise operations at once, if all operands lie side by side or in a grid, or can be made to without
         copying.
         """
-        found = self._arranged(group)
-        if found is None:
-            places = [
-                address(self.new[group[0].args[0]], self.places),
-                address(self.new[group[-1].args[0]], self.places),
-            ]
-            if places[0].root is places[1].root:  # perhaps they lie in another order than that of time
-                offset = {m: address(self.new[m.args[0]], self.places).offset for m in group}
+        # as an operand lies that is one value, so that the result may be written over it; else by time
+        found = None
+        for i in range(len(group[0].args)):
+            places = [address(self.new[m.args[i]], self.places) for m in group]
+            if all(p.root is places[0].root for p in places) and len({p.offset for p in places}) == len(group):
+                offset = {m: p.offset for m, p in zip(group, places, strict=True)}
                 found = self._arranged(sorted(group, key=offset.__getitem__))
+                break
+        if found is None:
+            found = self._arranged(group)
         if found is None:
             return None
         order, lead, args = found
