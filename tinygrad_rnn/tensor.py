@@ -37,9 +37,11 @@ from .primitive import Primitive
 from .protocols import NumpyProtocols
 from .reading import Readable
 from .state import STATE, current, settled
+from .writes import rewritten
 
 _NUMBERS = (int, float, bool)
 _KNOWN = (np.ndarray, np.generic, *_NUMBERS)
+_new = object.__new__
 _NO_PARAMS: dict[str, Any] = {}
 
 
@@ -353,7 +355,7 @@ def apply(primitive: Primitive, args: Sequence[Any], params: dict[str, Any] = _N
         raise mismatch(primitive, arrays, params, current().scope.where(), error) from error
     if type(out) is not np.ndarray:
         out = np.asarray(out)
-    tensor = Tensor.__new__(Tensor)
+    tensor = _new(Tensor)
     tensor.array = out
     state = STATE.get()
     if state.bound:
@@ -362,14 +364,14 @@ def apply(primitive: Primitive, args: Sequence[Any], params: dict[str, Any] = _N
     if not needs_grad and out.dtype.char == "e":  # NumPy has integers of 8 bits through half precision; PyTorch float32
         tensors = [a if isinstance(a, Tensor) else make(np.asarray(a)) for a in args]
         return apply(primitive, [cast(a, float32) for a in tensors], params)
-    if writes.rewritten and state.recording and primitive.differentiable:
+    if rewritten and state.recording and primitive.differentiable:
         writes.check_current(args)
     if needs_grad or state.everything:
         if None in nodes:
             nodes = [node or _leaf_of(a) for node, a in zip(nodes, args, strict=True)]
         tensor.node = Node(primitive, tuple(nodes), params, arrays, out, state, needs_grad)
     else:
-        tensor.node = graph.leaf(out) if writes.rewritten and writes.in_rewritten(out) else None
+        tensor.node = graph.leaf(out) if rewritten and writes.in_rewritten(out) else None
     if state.anomaly:
         raise_if_born_forward(primitive, arrays, out, state.scope.where())
     return tensor
