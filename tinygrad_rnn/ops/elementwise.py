@@ -86,7 +86,7 @@ tan = primitive(np.tan, kind="elementwise", saves="y", vjp=lambda g, y, x: g * (
 arctan = primitive(np.arctan, kind="elementwise", saves="0", vjp=lambda g, y, x: g / (1 + x * x))
 sinh = primitive(np.sinh, kind="elementwise", saves="0", vjp=lambda g, y, x: g * np.cosh(x))
 cosh = primitive(np.cosh, kind="elementwise", saves="0", vjp=lambda g, y, x: g * np.sinh(x))
-tanh = primitive(np.tanh, kind="elementwise", saves="y", vjp=lambda g, y, x: g * (1 - y * y))
+tanh = primitive(np.tanh, kind="elementwise", saves="y", vjp=lambda g, y, x: g * (1.0 - y * y))
 
 
 # choice
