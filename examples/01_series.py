@@ -4,6 +4,19 @@ Both sides take the same steps (momentum, falling rate) and stay together to rou
 unseen inputs.
 
     python examples/01_series.py [--epochs 150] [--plot fit.png]
+
+Prints:
+    parameter  shape     verdict  max abs  max rel  cosine    differences
+    Wh         [50, 50]  exact    2.5e-14  1.2e-15  1.000000  1.4e-11
+    Wi         [50, 1]   exact    6.8e-13  4.1e-16  1.000000  3.4e-11
+    Wo         [1, 50]   exact    2.3e-13  1.1e-15  1.000000  1.8e-12
+    bias       [50, 1]   exact    3.6e-15  3.4e-16  1.000000  3.1e-11
+    All sides agree to 4e-10.
+    epoch   0: loss 0.3755, largest difference of the two sides 6.4e-17
+    epoch  50: loss 0.0761, largest difference of the two sides 2.6e-16
+    epoch 100: loss 0.0423, largest difference of the two sides 2.3e-16
+    epoch 149: loss 0.0263, largest difference of the two sides 2.6e-16
+    on unseen inputs both sides predict the same to 4.4e-16; off the noiseless curve by 0.210 (rms)
 """
 
 import argparse

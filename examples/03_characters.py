@@ -1,6 +1,21 @@
 """A character model learns "hello world" by heart, by hand and by autograd, and both write it down again.
 
-python examples/03_characters.py [--epochs 300]
+    python examples/03_characters.py [--epochs 300]
+
+Prints:
+    parameter  shape     verdict  max abs  max rel  cosine    differences
+    Waa        [32, 32]  exact    4.3e-19  2.9e-16  1.000000  2.8e-08
+    Wax        [32, 8]   exact    1.0e-17  2.8e-16  1.000000  3.6e-10
+    Wya        [8, 32]   exact    6.9e-18  2.3e-16  1.000000  1.6e-09
+    ba         [32, 1]   exact    2.8e-17  4.9e-16  1.000000  1.0e-09
+    by         [8, 1]    exact    2.2e-16  1.3e-16  1.000000  3.4e-11
+    All sides agree to 4e-10.
+    epoch 0: loss 20.7976, largest difference of the two sides 1.4e-17
+    epoch 100: loss 0.5029, largest difference of the two sides 2.1e-11
+    epoch 200: loss 0.0858, largest difference of the two sides 3.5e-11
+    epoch 299: loss 0.0456, largest difference of the two sides 4.2e-11
+    by hand  writes 'hello world'
+    the twin writes 'hello world'
 """
 
 import argparse

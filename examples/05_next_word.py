@@ -1,7 +1,23 @@
 """The next word, in lists and `math` alone, and its twin on recorded graphs: two programs with nothing in common but
 the mathematics.
 
-python examples/05_next_word.py [--epochs 300]
+    python examples/05_next_word.py [--epochs 300]
+
+Prints:
+    parameter  shape   verdict  max abs  max rel  cosine    differences
+    Wx         [8, 6]  exact    1.7e-16  3.2e-16  1.000000  8.3e-12
+    Wh         [8, 8]  exact    5.6e-17  3.2e-16  1.000000  4.2e-11
+    Wy         [6, 8]  exact    1.1e-16  2.7e-16  1.000000  1.8e-11
+    bh         [8]     exact    2.8e-16  4.1e-16  1.000000  6.3e-12
+    by         [6]     exact    1.1e-16  1.9e-16  1.000000  1.2e-11
+    All sides agree to 4e-10.
+    loss per word 1.8832 -> 0.0027; in the end the two sides differ by 8.9e-16
+    lists 'hello how are' -> 'how are you'
+    twin  'hello how are' -> 'how are you'
+    lists 'how are you' -> 'are you doing'
+    twin  'how are you' -> 'are you doing'
+    lists 'are you doing' -> 'you doing well'
+    twin  'are you doing' -> 'you doing well'
 """
 
 import argparse
