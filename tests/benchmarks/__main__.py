@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.benchmarks import scaling
+from tests.benchmarks import memory, scaling
 from tests.benchmarks.names import OP_SIDES, RECORDING_SIDES, SIDES, STEP_SIDES
 from tests.benchmarks.race import Result, race
 from tests.benchmarks.tables import Table, duration, machine, race_table, ratio
 from tests.benchmarks.workloads import WORKLOADS
 
-PARTS = ["recording", "import", "ops", "steps", "scaling"]
+PARTS = ["recording", "import", "ops", "steps", "memory", "scaling"]
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -78,6 +78,8 @@ def tables(options: argparse.Namespace) -> Iterator[Table]:
     if "steps" in options.parts:
         for threads in options.threads:
             yield from step_tables(options.workloads, chosen(STEP_SIDES), rounds, threads, clock)
+    if "memory" in options.parts:
+        yield memory.table(options.workloads)
     if "scaling" in options.parts:
         yield scaling.table(options.smoke)
 
