@@ -166,3 +166,28 @@ def test_batch_norm_updates_its_statistics_once_per_call():
     np.testing.assert_allclose(layer.running_mean.numpy(), eager.running_mean.numpy(), rtol=1e-12)
     np.testing.assert_allclose(layer.running_var.numpy(), eager.running_var.numpy(), rtol=1e-12)
     assert layer.num_batches_tracked.item() == 3
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("classes", [3, 40])  # few are laid out in columns
+def test_a_loss_at_every_step_is_one_loss_of_all_steps(classes, shared, reduction):
+    rng = np.random.default_rng(0)
+    scores = tg.tensor(rng.normal(size=(T, 9, classes)), requires_grad=True)
+    targets = rng.integers(classes, size=(T, 9))
+    targets[rng.random(targets.shape) < 0.3] = -100  # ignored
+    targets[:, 0] = 1
+
+    @tg.compile
+    def loss(scores, targets):
+        total = 0
+        for t in range(T):
+            with tg.scope("step", t=t):
+                target = targets[0 if shared else t]
+                one = nn.functional.cross_entropy(scores[t] * 1.5, target, ignore_index=-100, reduction=reduction)
+                total = total + (one * t).sum()
+        return total
+
+    loss.check(scores, tg.from_numpy(targets), **EXACT)
+    exponentials = [ins for ins in loss.program(scores, tg.from_numpy(targets)).instructions if ins.op == "exp"]
+    assert len(exponentials) == 1

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.shape import concatenate
+from ..primitive import PRIMITIVES
 from .builder import Builder, normal_index, rewrite
 from .program import CONSTANT, Instruction, Program
 
@@ -26,6 +27,8 @@ def clean(program: Program) -> Program:
         assert ins.primitive is not None
         if ins.primitive.kind == "elementwise" and any(a.op == "broadcast_to" for a in args):
             args = _without_broadcasts(args, ins.shape)
+        if ins.primitive.kind == "elementwise" and any(a.role == CONSTANT and not a.shape for a in args):
+            args = _typed_numbers(b, args)
         if ins.primitive.kind == "elementwise" and any(a.op == "reshape" for a in args):
             flat = _through_reshape(b, ins, args)
             if flat is not None:
@@ -47,6 +50,17 @@ def _without_broadcasts(args: Args, shape: tuple[int, ...]) -> Args:
             if np.broadcast_shapes(*(x.shape for x in shorter)) == shape:
                 args = shorter
     return args
+
+
+def _typed_numbers(b: Builder, args: Args) -> Args:
+    """Python numbers as what they become beside arrays of one dtype, so that equal computations look equal."""
+    dtypes = {a.dtype for a in args if a.shape}
+    if len(dtypes) != 1:
+        return args
+    (dtype,) = dtypes
+    numbers = [a for a in args if a.role == CONSTANT and type(a.value) in (int, float)]
+    typed = {a: b.constant(a.value, dtype) for a in numbers if np.result_type(dtype, a.value) == dtype}
+    return tuple([typed.get(a, a) for a in args])
 
 
 def _through_reshape(b: Builder, ins: Instruction, args: Args) -> Instruction | None:
@@ -161,6 +175,15 @@ def _mean(b: Builder, ins: Instruction, args: Args) -> Instruction | None:
         return None
     total = b.reshape(b.sum(x, axis, ins), ins.shape, ins)
     return total if count == 1 else b.multiply(total, b.constant(1.0 / count, x.dtype), ins)
+
+
+def _where(b: Builder, ins: Instruction, args: Args) -> Instruction | None:
+    """x where a != b and else y is y where a == b and else x, so that both ways to say it are one."""
+    condition, x, y = args
+    if condition.op != "not_equal":
+        return None
+    same = b.emit(PRIMITIVES["equal"], condition.args, {}, condition.shape, condition.dtype, condition)
+    return b.emit(ins.primitive, (same, y, x), {}, ins.shape, ins.dtype, ins)
 
 
 def _getitem(b: Builder, ins: Instruction, args: Args) -> Instruction | None:
@@ -320,5 +343,5 @@ RULES: dict[str, Simplify] = {
     "astype": _astype, "add": _add, "subtract": _subtract, "multiply": _multiply, "divide": _divide, "power": _power,
     "square": _square, "negative": _negative, "zeros_like": _like(0), "ones_like": _like(1), "sum": _sum,
     "mean": _mean, "matmul": _matmul, "getitem": _getitem, "concatenate": _concatenate, "stack": _stack,
-    "place": _place,
+    "place": _place, "where": _where,
 }  # fmt: skip

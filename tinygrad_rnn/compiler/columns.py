@@ -28,6 +28,8 @@ def lay_in_columns(program: Program) -> Program:
             left, right = args
             flat = b.matmul(b.transpose(right, (1, 0), ins), b.transpose(left, (1, 0), ins), ins)
             return _turn(b, flat, ins)
+        if ins.op in ("pick", "take_off") and _is_turned(args[0]) and args[1].op == "spots" and args[1].ndim == 1:
+            return _at_turned_spots(b, ins, args)
         if ins.primitive is not None and ins.ndim == 2 and any(_is_turned(a) for a in args):
             found = _sink(b, ins, args)
             if found is not None and found.shape == ins.shape and found.dtype == ins.dtype:
@@ -72,6 +74,15 @@ def _turned(b: Builder, a: Instruction, like: Instruction) -> Instruction | None
     return a.args[0] if _is_turned(a) else None
 
 
+def _at_turned_spots(b: Builder, ins: Instruction, args: Args) -> Instruction:
+    """What is read or taken off at the spots of some targets, where classes come first."""
+    x, where = args[0].args[0], args[1]
+    where = b.emit(where.primitive, where.args, {**where.params, "axis": 0}, where.shape, where.dtype, ins)
+    if ins.ndim == 1:
+        return b.emit(ins.primitive, (x, where), {}, ins.shape, ins.dtype, ins)
+    return _turn(b, b.emit(ins.primitive, (x, where, *args[2:]), {}, x.shape, ins.dtype, ins), ins)
+
+
 def _sink(b: Builder, ins: Instruction, args: Args) -> Instruction | None:
     """op(xᵀ) = op(x)ᵀ for elementwise operations, and with the other axis for reductions and indices."""
     assert ins.primitive is not None
@@ -85,8 +96,5 @@ def _sink(b: Builder, ins: Instruction, args: Args) -> Instruction | None:
     if ins.op in ("max", "sum") and ins.params["keepdims"]:
         params = {"axis": tuple(1 - i for i in ins.params["axis"]), "keepdims": True}
         made = b.emit(ins.primitive, operands, params, shape, ins.dtype, ins)
-        return b.reshape(made, ins.shape, ins) if 1 in shape else _turn(b, made, ins)
-    if ins.op in ("take_along_axis", "take_off") and ins.params["axis"] == 1:
-        made = b.emit(ins.primitive, operands, {"axis": 0}, shape, ins.dtype, ins)
         return b.reshape(made, ins.shape, ins) if 1 in shape else _turn(b, made, ins)
     return None

@@ -26,10 +26,8 @@ from .passes import PASSES, Line, optimise
 from .planning import Plan
 from .program import INPUT, Program, show
 from .replay import Pool, Run
-from .signature import Guards, fill, flatten, rewound, settings
+from .signature import MOST_PROGRAMS, Guards, fill, flatten, rewound, settings
 from .trace import Recording, record
-
-MOST_PROGRAMS = 64
 
 
 class Bundle:
@@ -173,7 +171,7 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         state = current()
-        if state.tracing or state.everything or state.anomaly:
+        if state.tracing or state.everything or state.watched:
             return self.function(*args, **kwargs)  # somebody else is recording, or wants to see every op
         leaves: list[Any] = []
         entry = self.entry(args, kwargs, leaves)
@@ -184,13 +182,13 @@ class Compiled:
         key: list[Any] = []
         template = flatten((args, kwargs), leaves, key)
         signature = (*key, *settings())
-        entry = self._entries.get((signature, self._guards.values()))
+        entry = self._entries.get((self._guards.version(), signature))
         if entry is None:
             with rewound(self._guards.found, args, kwargs), _without_collection():
                 entry = Entry(record(self.function, template, leaves), self.name)
             while len(self._entries) >= MOST_PROGRAMS:
                 self._entries.pop(next(iter(self._entries)))
-            self._entries[signature, self._guards.values()] = entry
+            self._entries[self._guards.version(), signature] = entry
         return entry
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:

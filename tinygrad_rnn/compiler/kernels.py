@@ -15,6 +15,7 @@ import numpy as np
 
 from ..ops.index import gather, take
 from .program import Instruction
+from .softmax import count_targets
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 Scratch = Callable[[tuple[int, ...], Any], np.ndarray]
@@ -52,11 +53,13 @@ def _minimum(a: Array, b: Array, out: Array) -> None:
 _OUT_BY_NAME: dict[Any, Callable[..., Any]] = {np.maximum: _maximum, np.minimum: _minimum}
 
 
-def overwrites(ins: Instruction) -> bool:
-    """Whether an instruction may be written over an operand of its own shape."""
-    return ins.primitive is not None and (
-        isinstance(ins.primitive.forward, np.ufunc) or ins.op in ("sigmoid", "relu", "take_off")
-    )
+def overwrites(ins: Instruction) -> tuple[Instruction, ...]:
+    """The operands of its own shape that an instruction may be written over."""
+    if ins.primitive is None:
+        return ()
+    if isinstance(ins.primitive.forward, np.ufunc) or ins.op in ("sigmoid", "relu"):
+        return ins.args
+    return {"where": ins.args[2:], "take_off": ins.args[:1]}.get(ins.op, ())
 
 
 def _typed(ins: Instruction, args: Sequence[Array], out: np.ndarray) -> list[Array]:
@@ -127,7 +130,16 @@ def _where(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Sc
     condition, a, b = args
     if condition.dtype != np.bool_:
         return [(_Generic(ins), (out, *args))]
-    return [(np.copyto, (out, b)), (np.copyto, (out, a, "same_kind", condition))]
+    first: list[Call] = [] if isinstance(b, np.ndarray) and _same_place(b, out) else [(np.copyto, (out, b))]
+    return [*first, (np.copyto, (out, a, "same_kind", condition))]
+
+
+def _count_nonzero(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call] | None:
+    return [(_count, (args[0], out))] if len(ins.params["axis"]) == args[0].ndim else None
+
+
+def _count(x: Array, out: Array) -> None:
+    out[...] = np.count_nonzero(x)
 
 
 def _sigmoid(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
@@ -228,18 +240,15 @@ def _flat_index(target: np.ndarray, classes: int, scratch: Scratch) -> tuple[np.
     return where, (np.add, (rows, target, where))
 
 
-def _positions(x: np.ndarray, index: np.ndarray, axis: int, scratch: Scratch) -> tuple[np.ndarray, list[Call]] | None:
-    """Flat positions of one entry along an axis, the last or the first of two, and the calls that work them out."""
-    if index.shape[axis] != 1 or not x.flags.c_contiguous or index.size * x.shape[axis] != x.size:
+def _spots(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call] | None:
+    (target,), classes = args, ins.params["classes"]
+    if not np.can_cast(target.dtype, np.intp):
         return None
-    check: Call = (_InRange("index", 0, x.shape[axis]), (index,))
-    if axis == x.ndim - 1:
-        where, locate = _flat_index(index[..., 0], x.shape[-1], scratch)
-        return where, [check, locate]
-    if axis == 0 and x.ndim == 2:
-        columns, where = np.arange(x.shape[1], dtype=np.intp), scratch(index.shape[1:], np.intp)
-        return where, [check, (np.multiply, (index[0], x.shape[1], where)), (np.add, (where, columns, where))]
-    return None
+    check: Call = (_InRange("Target", 0, classes), (target,))
+    count = count_targets(target.shape[ins.params.get("lead", 0) :])
+    if ins.params["axis"]:
+        return [check, (np.add, (count * classes, target, out))]
+    return [check, (np.multiply, (target, target.size, out)), (np.add, (out, count, out))]
 
 
 def _cross_entropy(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call] | None:
@@ -273,25 +282,28 @@ def _one_hot(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: 
 
 def _take_along_axis(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call] | None:
     x, index = args
-    axis = ins.params["axis"] % x.ndim
-    found = _positions(x, index, axis, scratch) if out.flags.c_contiguous else None
-    if found is None:
+    last = ins.params["axis"] % x.ndim == x.ndim - 1
+    if not (last and x.flags.c_contiguous and out.flags.c_contiguous and index.shape == (*x.shape[:-1], 1)):
         return None
-    where, calls = found
-    return [*calls, (x.reshape(-1).take, (where, None, out.reshape(where.shape), "clip"))]
+    where, locate = _flat_index(index[..., 0], x.shape[-1], scratch)
+    check: Call = (_InRange("index", 0, x.shape[-1]), (index,))
+    return [check, locate, (x.reshape(-1).take, (where, None, out.reshape(where.shape), "clip"))]
+
+
+def _pick(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call] | None:
+    x, where = args
+    return [(x.reshape(-1).take, (where, None, out, "clip"))] if x.flags.c_contiguous else None
 
 
 def _take_off(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call] | None:
-    x, index, amount = args
-    found = _positions(out, index, ins.params["axis"], scratch)
-    if found is None:
+    x, where, amount = args
+    if not out.flags.c_contiguous:
         return None
-    where, calls = found
     flat, picked = out.reshape(-1), scratch(where.shape, out.dtype)
     first: list[Call] = [] if _same_place(x, out) else [(np.copyto, (out, x))]
     return [
-        *first, *calls, (flat.take, (where, None, picked, "clip")),
-        (np.subtract, (picked, amount.reshape(where.shape), picked)), (flat.__setitem__, (where, picked)),
+        *first, (flat.take, (where, None, picked, "clip")), (np.subtract, (picked, amount, picked)),
+        (flat.__setitem__, (where, picked)),
     ]  # fmt: skip
 
 
@@ -318,10 +330,10 @@ def _scatter_along(ins: Instruction, args: Sequence[Array], out: np.ndarray, scr
 
 KERNELS: dict[str, Callable[..., list[Call] | None]] = {
     "matmul": _matmul, "sum": _sum, "max": _reducer(np.maximum), "min": _reducer(np.minimum),
-    "prod": _reducer(np.multiply), "copy": _copy, "cell": _copy, "contiguous": _copy, "astype": _copy,
-    "reshape": _copy, "transpose": _copy, "broadcast_to": _copy, "where": _where, "sigmoid": _sigmoid, "relu": _relu,
-    "clip": _clip, "stack": _join, "concatenate": _join, "place": _place, "softmax": _softmax,
+    "prod": _reducer(np.multiply), "count_nonzero": _count_nonzero, "copy": _copy, "cell": _copy, "contiguous": _copy,
+    "astype": _copy, "reshape": _copy, "transpose": _copy, "broadcast_to": _copy, "where": _where, "sigmoid": _sigmoid,
+    "relu": _relu, "clip": _clip, "stack": _join, "concatenate": _join, "place": _place, "softmax": _softmax,
     "log_softmax": _log_softmax, "cross_entropy": _cross_entropy, "one_hot": _one_hot,
-    "take_along_axis": _take_along_axis, "take": _take, "take_off": _take_off, "put": _put,
-    "scatter_along_axis": _scatter_along,
+    "take_along_axis": _take_along_axis, "take": _take, "spots": _spots, "pick": _pick, "take_off": _take_off,
+    "put": _put, "scatter_along_axis": _scatter_along,
 }  # fmt: skip

@@ -18,11 +18,20 @@ from .kernels import Call, bind, overwrites
 from .layout import Layout
 from .program import COTANGENT, INPUT, PARAMETER, VIEWS, Instruction, Program
 
+CACHE_LINE = 64  # bytes
+
+
+def aligned(nbytes: int) -> np.ndarray:
+    """Zeroed bytes that start a cache line: a vector register is then loaded from one line and not from two."""
+    raw = np.zeros(nbytes + CACHE_LINE, np.uint8)
+    start = -raw.ctypes.data % CACHE_LINE
+    return raw[start : start + nbytes]
+
 
 class Storage:
     """A run of memory that holds one value, or several side by side, from its first write to its last reading."""
 
-    __slots__ = ("array", "dtype", "first", "fixed", "last", "size")
+    __slots__ = ("array", "block", "dtype", "first", "fixed", "last", "size")
 
     def __init__(self, size: int, dtype: np.dtype) -> None:
         self.size = size
@@ -31,6 +40,7 @@ class Storage:
         self.last = -1
         self.fixed = False
         self.array: np.ndarray | None = None
+        self.block: np.ndarray | None = None  # the bytes that it lies in, as they are handed on afterwards
 
 
 class Plan:
@@ -141,10 +151,10 @@ class Plan:
         if storage.array is None:
             operand = self._overwritten(ins, storage, ends.get(i, []))
             if operand is not None and operand.array is not None:
-                storage.array = operand.array.view(storage.dtype)
+                storage.array, storage.block = operand.array.view(storage.dtype), operand.block
                 ends[i].remove(operand)
             else:
-                storage.array = self._take(storage)
+                self._take(storage)
         out = self.arrays[ins] = self._own(ins, storage)
         if ins in self.layout.windows:
             return
@@ -155,9 +165,7 @@ class Plan:
         """An operand that nobody reads any more, and that the result of an elementwise operation may take the place
         of.
         """
-        if not overwrites(ins):
-            return None
-        for a in ins.args:
+        for a in overwrites(ins):
             other = self.storages.get(self.layout.places[a].root)
             if other is None or other not in dying or other.array is None or other.fixed:
                 continue
@@ -211,21 +219,20 @@ class Plan:
         (self.backward if side else self.forward).extend(calls)
         self.sources[side].extend([ins] * len(calls))
 
-    def _take(self, storage: Storage) -> np.ndarray:
-        nbytes = -(-storage.size * storage.dtype.itemsize // 64) * 64
+    def _take(self, storage: Storage) -> None:
+        """Give a storage memory: what was given back last, if its size fits, for it may still be in the cache."""
+        used = storage.size * storage.dtype.itemsize
+        nbytes = -(-used // CACHE_LINE) * CACHE_LINE
         if not storage.fixed and self._free[nbytes]:
-            block = self._free[nbytes].pop()
+            storage.block = self._free[nbytes].pop()
         else:
-            block = np.zeros(nbytes, np.uint8)
+            storage.block = aligned(nbytes)
             self.bytes += nbytes
-        return block[: storage.size * storage.dtype.itemsize].view(storage.dtype)
+        storage.array = storage.block[:used].view(storage.dtype)
 
     def _release(self, storage: Storage) -> None:
-        if storage.array is not None and not storage.fixed:
-            block = storage.array
-            while isinstance(block.base, np.ndarray):
-                block = block.base
-            self._free[block.nbytes].append(block)
+        if storage.block is not None and not storage.fixed:
+            self._free[storage.block.nbytes].append(storage.block)
 
     def _scratch(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Memory that a kernel needs while it runs."""

@@ -9,7 +9,9 @@ closes over, modules and whether they train.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
+from operator import is_
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -22,6 +24,9 @@ from ..state import current
 from ..tensor import Tensor
 
 Key = tuple[Any, ...]
+MOST_PROGRAMS = 64
+"""So many programs of one function are kept."""
+
 _ATOMS = (int, float, str, bytes, type(None), complex)
 
 
@@ -39,9 +44,12 @@ def flatten(x: Any, leaves: list[Any], key: list[Any]) -> Any:
 
     Lists, tuples, named tuples and dicts are structure. Raises GraphError for a static value that cannot be compared.
     """
+    if type(x) is Tensor:
+        key.append((x.array.shape, x.array.dtype, x.requires_grad))
+        leaves.append(x)
+        return Slot(len(leaves) - 1)
     if isinstance(x, (Tensor, np.ndarray)):
-        grad = isinstance(x, Tensor) and x.requires_grad
-        key.append((x.shape, x.dtype, grad))
+        key.append((x.shape, x.dtype, isinstance(x, Tensor) and x.requires_grad))
         leaves.append(x)
         return Slot(len(leaves) - 1)
     if isinstance(x, (list, tuple)):
@@ -83,7 +91,7 @@ def settings() -> Key:
 
 
 class Guards:
-    """What a function sees besides its arguments; `values()` changes whenever a recording of it may have become wrong.
+    """What a function sees besides its arguments; `version()` changes whenever a recording of it may have become wrong.
 
     Modules (anything with `modules()`) are watched for their training flags and for which parameters they hold, Tensors
     for being rebound, plain numbers and strings for their values. Values of parameters are not watched: they are read
@@ -95,18 +103,39 @@ class Guards:
         self.found: list[Any] = []
         self.modules: list[Any] = []
         self.tables: list[dict[str, Any]] = []
+        self._seen: list[Any] = []
+        self._version = -1
+        self._numbers = itertools.count()
+        # what was seen is kept with its version: an id says nothing once its object is gone
+        self._versions: dict[Key, tuple[int, list[Any]]] = {}
 
-    def values(self) -> Key:
-        """What is seen now: equal to an earlier value only if nothing that matters has changed."""
+    def version(self) -> int:
+        """A number for what is seen now: that of an earlier call only if nothing that matters has changed since."""
         found = [read() for read in self.sources]
-        if len(found) != len(self.found) or any(a is not b for a, b in zip(found, self.found, strict=True)):
-            self.found = found
-            self.modules = list(dict.fromkeys(m for x in found if _is_module(x) for m in x.modules()))
-            self.tables = [table for m in self.modules for table in _tables(m)]
+        seen = [m.training for m in self.modules]
+        for table in self.tables:
+            seen += table.values()
+        if self._version >= 0 and _same(found, self.found) and _same(seen, self._seen):
+            return self._version
+        self.found = found
+        self.modules = list(dict.fromkeys(m for x in found if _is_module(x) for m in x.modules()))
+        self.tables = [table for m in self.modules for table in _tables(m)]
+        flags = [m.training for m in self.modules]
+        held = [x for table in self.tables for x in table.values()]
+        self._seen = flags + held
         plain = tuple(x if isinstance(x, _ATOMS) else id(x) for x in found)
-        flags = tuple(m.training for m in self.modules)
-        held = tuple(id(x) for table in self.tables for x in table.values())
-        return plain, flags, held
+        key = (plain, tuple(flags), tuple(map(id, held)))
+        if key not in self._versions:
+            while len(self._versions) >= MOST_PROGRAMS:
+                self._versions.pop(next(iter(self._versions)))
+            self._versions[key] = next(self._numbers), [*found, *held]
+        self._version = self._versions[key][0]
+        return self._version
+
+
+def _same(a: list[Any], b: list[Any]) -> bool:
+    """Whether two lists hold the same objects."""
+    return len(a) == len(b) and all(map(is_, a, b))
 
 
 @contextlib.contextmanager

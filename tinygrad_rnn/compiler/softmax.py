@@ -8,12 +8,12 @@ scores less.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from ..ops.elementwise import exp, log, reciprocal, subtract, where
-from ..ops.index import gather
 from ..ops.reduce import amax, sum_
 from ..primitive import PRIMITIVES, Primitive
 from .builder import Builder, rewrite
@@ -22,14 +22,33 @@ from .program import Instruction, Program
 Args = tuple[Instruction, ...]
 
 
-def _take_off(x: Any, target: Any, amount: Any, axis: int) -> Any:
-    out = np.array(x)
-    picked = np.take_along_axis(out, target, axis)
-    np.put_along_axis(out, target, picked - amount, axis)
+def _spots(target: Any, classes: int, axis: int, lead: int = 0) -> Any:
+    if target.size and not 0 <= target.min() <= target.max() < classes:
+        raise IndexError(f"Target out of bounds: expected 0 to {classes - 1}, got {target.min()} to {target.max()}.")
+    count = count_targets(target.shape[lead:])
+    return count * classes + target if axis else target * target.size + count
+
+
+def count_targets(shape: tuple[int, ...]) -> Any:
+    """0, 1, 2, ... in this shape."""
+    return np.arange(math.prod(shape), dtype=np.intp).reshape(shape)
+
+
+def _pick(x: Any, spots: Any) -> Any:
+    return np.reshape(x, -1)[spots]
+
+
+def _take_off(x: Any, spots: Any, amount: Any) -> Any:
+    out = np.array(x, order="C")
+    out.reshape(-1)[spots] -= amount
     return out
 
 
-# x less `amount` at one position along an axis, for each of the others; target and amount have size 1 along that axis.
+# Where the entry of each target lies among its scores, counted in C order. axis: of the classes, 0 the first, 1 the
+# last. lead: so many axes in front are separate sets of scores, each counted from 0.
+spots = Primitive("spots", _spots, "index")
+# The entries of x at these spots, and x less `amount` there.
+pick = Primitive("pick", _pick, "index")
 take_off = Primitive("take_off", _take_off, "index")
 
 
@@ -70,24 +89,23 @@ def _cross_entropy(b: Builder, ins: Instruction, args: Args) -> Instruction | No
     z, target = args
     if target.shape != z.shape[:-1] or target.dtype.kind not in "iu":
         return None
-    ignore, seen = ins.params.get("ignore"), None
+    ignore, hidden = ins.params.get("ignore"), None
     if ignore is not None:
-        seen = _binary(b, "not_equal", target, b.constant(ignore, target.dtype), np.dtype(bool), ins)
-        zero = b.full(0, target.shape, target.dtype, ins)
-        target = b.emit(where, (seen, target, zero), {}, target.shape, target.dtype, ins)
-    top, _, total = _parts(b, z, ins)
-    small = top.shape
-    index = b.reshape(target, small, ins)
-    picked = b.emit(gather, (z, index), {"axis": z.ndim - 1}, small, z.dtype, ins)
-    rest = b.emit(subtract, (top, picked), {}, small, z.dtype, ins)
-    y = b.reshape(b.add(b.emit(log, (total,), {}, small, z.dtype, ins), rest, ins), ins.shape, ins)
-    if seen is None:
+        args = (target, b.constant(ignore, target.dtype))
+        hidden = b.emit(PRIMITIVES["equal"], args, {}, target.shape, np.dtype(bool), ins)
+        target = b.emit(where, (hidden, b.constant(0, target.dtype), target), {}, target.shape, target.dtype, ins)
+    top, _, total = (b.reshape(x, target.shape, ins) if x.shape != z.shape else x for x in _parts(b, z, ins))
+    picked = b.emit(pick, (z, _spots_of(b, target, z, ins)), {}, target.shape, z.dtype, ins)
+    rest = b.emit(subtract, (top, picked), {}, target.shape, z.dtype, ins)
+    y = b.add(b.emit(log, (total,), {}, target.shape, z.dtype, ins), rest, ins)
+    if hidden is None:
         return y
-    return b.emit(where, (seen, y, b.full(0, ins.shape, ins.dtype, ins)), {}, ins.shape, ins.dtype, ins)
+    return b.emit(where, (hidden, b.constant(0, ins.dtype), y), {}, ins.shape, ins.dtype, ins)
 
 
-def _binary(b: Builder, name: str, x: Instruction, y: Instruction, dtype: np.dtype, like: Instruction) -> Instruction:
-    return b.emit(PRIMITIVES[name], (x, y), {}, np.broadcast_shapes(x.shape, y.shape), dtype, like)
+def _spots_of(b: Builder, target: Instruction, z: Instruction, like: Instruction) -> Instruction:
+    params = {"classes": z.shape[-1], "axis": 1}
+    return b.emit(spots, (target,), params, target.shape, np.dtype(np.intp), like)
 
 
 def _exp(b: Builder, ins: Instruction, args: Args) -> Instruction | None:
@@ -120,8 +138,8 @@ def _multiply(b: Builder, ins: Instruction, args: Args) -> Instruction | None:
             continue
         scaled = b.multiply(e, b.multiply(g, r, ins), ins)
         amount = b.broadcast_to(b.reshape(g, (1,) * (len(small) - g.ndim) + g.shape, ins), small, ins)
-        index = b.reshape(target, small, ins)
-        return b.emit(take_off, (scaled, index, amount), {"axis": ins.ndim - 1}, ins.shape, ins.dtype, ins)
+        amount = b.reshape(amount, target.shape, ins)
+        return b.emit(take_off, (scaled, _spots_of(b, target, e, ins), amount), {}, ins.shape, ins.dtype, ins)
     return None
 
 

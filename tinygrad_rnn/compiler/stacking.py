@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..ops.index import Slot
 from .builder import Builder, volume
 from .program import Instruction
@@ -67,6 +69,17 @@ def _axes(b: Builder, one: Instruction, args: list[Instruction], stacked: Stacke
     return _emit(b, one, args, n, axis=tuple(i + 1 for i in one.params["axis"]))
 
 
+def _spots(b: Builder, one: Instruction, args: list[Instruction], stacked: Stacked, n: int) -> Instruction | None:
+    return _emit(b, one, args, n, lead=one.params.get("lead", 0) + 1) if one.params["axis"] else None
+
+
+def _at_spots(b: Builder, one: Instruction, args: list[Instruction], stacked: Stacked, n: int) -> Instruction | None:
+    """Positions within each of n values become positions within the stack of them."""
+    x, where, *rest = _full(b, args, stacked, n, one)
+    steps = np.arange(n).reshape(n, *(1,) * (where.ndim - 1)) * (x.size // n)
+    return _emit(b, one, [x, b.add(where, b.constant(steps, where.dtype), one), *rest], n)
+
+
 def _axis(b: Builder, one: Instruction, args: list[Instruction], stacked: Stacked, n: int) -> Instruction | None:
     """One axis, or None for all, which has no stacked form."""
     axis = one.params["axis"]
@@ -111,7 +124,8 @@ def _pad(b: Builder, one: Instruction, args: list[Instruction], stacked: Stacked
 _BATCHERS: dict[str, Batcher] = {
     "matmul": _matmul, "concatenate": _axis, "stack": _axis, "take_along_axis": _axis, "cumsum": _axis, "repeat": _axis,
     "argmax": _axis, "argmin": _axis, "scatter_along_axis": _scatter, "one_hot": _same, "cross_entropy": _same,
-    "tril": _same, "triu": _same, "take": _take, "place": _place, "flip": _flip, "roll": _flip, "pad": _pad,
+    "spots": _spots, "pick": _at_spots, "take_off": _at_spots, "tril": _same, "triu": _same, "take": _take,
+    "place": _place, "flip": _flip, "roll": _flip, "pad": _pad,
 } | dict.fromkeys(
     "sum mean max min prod var std logsumexp softmax log_softmax any all count_nonzero".split(), _axes
 )  # fmt: skip

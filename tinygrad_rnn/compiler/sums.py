@@ -15,6 +15,7 @@ from ..ops.elementwise import add, multiply, subtract
 from ..ops.index import Slot, put
 from ..ops.shape import concatenate
 from .builder import Builder, rewrite, uses
+from .cleaning import clean
 from .kinds import Kinds, base
 from .program import VIEWS, Instruction, Program
 
@@ -25,7 +26,7 @@ def collect_sums(program: Program) -> Program:
     """Make one product of each sum of products, one reduction of each sum of reductions, one scatter of each sum of
     scatters.
     """
-    return _on_trees(program, ("add",), _combine)
+    return clean(_on_trees(program, ("add",), _combine))  # a transposed sum is now a transposed product
 
 
 def order_terms(program: Program) -> Program:
