@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import tinygrad_rnn as tg
 from tests.twins import PAIRS
 from tinygrad_rnn import models, nn, optim
 from tinygrad_rnn.compare import assert_gradients_match, compare_gradients
@@ -154,3 +155,17 @@ def test_twins_are_ordinary_modules():
     assert sorted(dict(model.named_parameters())) == [
         "head.bias", "head.weight", "rnn.bias_hh_l0", "rnn.bias_ih_l0", "rnn.weight_hh_l0", "rnn.weight_ih_l0",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["regression", "classifier", "rnn", "lstm", "gru"])
+def test_data_may_be_tensors_and_arguments_of_a_compiled_loss(name):
+    twin, _, draw = PAIRS[name]
+    params, data = draw(np.random.default_rng(17))
+    found = []
+    for convert, compiled in ((np.asarray, False), (tg.tensor, False), (tg.tensor, True)):
+        model = twin.from_manual(params)
+        loss = (tg.compile(model.loss) if compiled else model.loss)(*map(convert, data))
+        loss.backward()
+        found.append([np.asarray(loss.item()), *model.manual_gradients().values()])
+    for other in found[1:]:
+        assert all(relative(a, b) < 1e-12 for a, b in zip(found[0], other, strict=True))

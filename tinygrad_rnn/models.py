@@ -120,8 +120,8 @@ def _laid_out(value: Any, layout: str) -> Any:
 
 
 def _constant(value: Any, like: Tensor) -> Tensor:
-    """Data as a Tensor of the model's dtype."""
-    return Tensor(np.asarray(value, dtype=like.dtype))
+    """Data as a Tensor of the model's dtype. A Tensor stays one: it may be traced, and then has no value to read."""
+    return value.to(like.dtype) if isinstance(value, Tensor) else Tensor(np.asarray(value, dtype=like.dtype))
 
 
 def _frozen_second_bias(rnn: nn.RNN) -> None:
@@ -317,9 +317,9 @@ class _CellModel(Twin):
 
     def loss(self, x: Any, targets: Any) -> Tensor:
         """The mean over steps and batch: cross entropy for targets (T, B) int, squared error for (T, B, C) float."""
-        y, targets = self(x), np.asarray(targets)
+        y, targets = self(x), targets if isinstance(targets, Tensor) else Tensor(np.asarray(targets))
         if targets.dtype.kind in "iu":
-            return F.cross_entropy(y.reshape(-1, y.shape[-1]), Tensor(targets.reshape(-1)))
+            return F.cross_entropy(y.reshape(-1, y.shape[-1]), targets.reshape(-1))
         return F.mse_loss(y, _constant(targets, y))
 
 
