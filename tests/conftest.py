@@ -39,7 +39,7 @@ def recording_state_is_restored() -> Iterator[None]:
         return {
             "recording": state.recording,
             "recording everything": state.everything,
-            "anomaly detection": state.anomaly,
+            "watching for NaN and writes": state.watched,
             "source lines": state.sources,
             "tracing": state.tracing,
             "scope": (state.scope.path, state.scope.t, state.scope.backward),

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # names are for the world above.
 FLOORS = [
     ["errors", "files", "lazy", "generators", "plots"],
-    ["primitive", "state", "dtypes", "checkpoint", "trees", "data", "manual", "mistakes"],
+    ["primitive", "state", "dtypes", "checkpoint", "trees", "data", "manual", "mistakes", "protection"],
     ["ops", "graph"],
     ["complaints", "printing", "writes"],
     ["backward", "protocols", "reading"],

@@ -14,7 +14,7 @@ from .backward import deposit, pull
 from .compare.numeric import gradcheck, gradgradcheck
 from .errors import GraphError
 from .function import Function
-from .state import detect_anomaly, enable_grad, no_grad, set_grad_enabled
+from .state import detect_anomaly, enable_grad, no_grad, protect_residuals, set_grad_enabled
 from .tensor import Tensor, make
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "gradcheck",
     "gradgradcheck",
     "no_grad",
+    "protect_residuals",
     "set_grad_enabled",
 ]
 

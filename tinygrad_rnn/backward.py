@@ -18,8 +18,8 @@ from .errors import GraphError, MissingRuleError, ShapeError, explain
 from .graph import Node, ancestors
 from .ops.elementwise import astype
 from .ops.index import getitem, place
-from .state import STATE, State, at_scope, current, enable_grad
-from .writes import changes, unspoilt
+from .state import BIRTHS, STATE, State, at_scope, current, enable_grad
+from .writes import changes, mutated, unspoilt
 
 Wrap = Callable[..., Any]
 
@@ -54,7 +54,7 @@ def sweep(  # noqa: C901  (the hot loop: a call saved here is a tenth of the cos
             totals.add(root, seed)
     found: dict[Node, tuple[Any, bool]] = {}
     before = STATE.get()
-    anomaly = current().anomaly
+    anomaly = current().watched & BIRTHS
     spoilt = ""
     try:
         for node in reversed(order):
@@ -317,3 +317,4 @@ def deposit(node: Node, g: Any, exclusive: bool, wrap: Wrap) -> None:
         node.grad = wrap(g if exclusive and g.flags.c_contiguous else np.array(g, order="C"))
     else:
         np.add(node.grad.array, g, out=node.grad.array)
+        mutated(node.grad.array)  # somebody may have recorded the gradient so far

@@ -13,6 +13,7 @@ import numpy as np
 from .complaints import no_rule
 from .errors import GraphError, MissingRuleError
 from .primitive import REGISTRY, Primitive
+from .writes import mutated
 
 _REDUCTIONS = {
     (np.add, "reduce"): REGISTRY[np.sum],
@@ -69,4 +70,5 @@ def _write_out(out: Any, result: Any) -> Any:
             "out=: a plain array cannot hold a tensor that requires grad; detach() it, or let out be a Tensor."
         )
     np.copyto(out, result.array, casting="same_kind")
+    mutated(out)
     return out

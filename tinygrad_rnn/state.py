@@ -75,17 +75,20 @@ class Scope:
         return chain
 
 
+BIRTHS, WRITES = 1, 2
+
+
 class State:
     """One link of the chain: the values in force, and how it came to be.
 
     recording: whether ops on tensors that need a gradient are recorded; everything: whether all others are, too.
-    anomaly: whether every result is searched for NaN and Inf. sources: whether nodes keep the user's source line.
+    watched: what every op is watched for, 0 or a sum of BIRTHS (of NaN and Inf) and WRITES (into residuals).
+    sources: whether nodes keep the user's source line.
     tracing: why values must not be read now (a compiler is recording), or "". written: where in-place writes are noted,
     as (weak reference to the tensor, its node before, its array, a copy of the values before).
     """
 
     __slots__ = (
-        "anomaly",
         "bound",
         "everything",
         "frame",
@@ -95,6 +98,7 @@ class State:
         "setting",
         "sources",
         "tracing",
+        "watched",
         "written",
     )
 
@@ -104,11 +108,11 @@ class State:
         self.frame = frame
         self.bound = frame is not None or (parent is not None and parent.bound)
         if parent is None:
-            self.recording, self.everything, self.anomaly, self.sources, self.tracing = True, False, False, False, ""
+            self.recording, self.everything, self.watched, self.sources, self.tracing = True, False, 0, False, ""
             self.written: list[Any] | None = None
             self.scope = Scope(None, None, None)
         else:
-            self.recording, self.everything, self.anomaly = parent.recording, parent.everything, parent.anomaly
+            self.recording, self.everything, self.watched = parent.recording, parent.everything, parent.watched
             self.sources, self.tracing, self.scope = parent.sources, parent.tracing, parent.scope
             self.written = parent.written
         if setting is not None:
@@ -288,7 +292,32 @@ class detect_anomaly(Setting):  # noqa: N801
     """Within it the first NaN or Inf, forward or backward, raises AnomalyError: op, scope and the line of your code."""
 
     def apply(self, state: State) -> None:
-        state.anomaly = state.sources = True
+        state.watched |= BIRTHS
+        state.sources = True
+
+
+class protect_residuals(Setting):  # noqa: N801
+    """Within it every array that a recorded op needs again for its gradient is read-only until its graph is freed.
+
+        with tg.autograd.protect_residuals():
+            loss = model(x)
+        model.weight.detach().numpy()[0] = 1      # ValueError: assignment destination is read-only
+
+    Writes through tensors (`t += x`, `t[k] = x`, optimisers) are noted in any case, and backward refuses what they
+    spoilt. A write through NumPy (`t.numpy()[0] = 1`, `out=`, `array += 1` on an array that a tensor shares) tells
+    nobody, and outside of this mode **the gradient is silently that of the new values**. Here such a write raises
+    NumPy's ValueError at its own line. Writes that the engine sees still work, an optimiser's step too.
+    What NumPy cannot keep from being written, because it goes through a view that was taken before the op, through a
+    buffer or another library that shares the memory, or through `flags.writeable = True`, is found by a fingerprint
+    when backward reads the array, and raises GraphError.
+    Not seen: what a `Function` keeps in its `ctx`, and what is written and put back before backward.
+    The arrays are given back by the sweep (without `retain_graph`), or when the last tensor of the graph is gone; an
+    exception that is held keeps its graph. Views that the caller takes meanwhile stay read-only: take them anew.
+    A compiled function runs uncompiled within. Training takes two to four times as long.
+    """
+
+    def apply(self, state: State) -> None:
+        state.watched |= WRITES
 
 
 class record_sources(Setting):  # noqa: N801

@@ -34,9 +34,10 @@ from .ops import contract, index
 from .ops import elementwise as _e
 from .primitive import PRIMITIVES as _BY
 from .primitive import Primitive
+from .protection import lift
 from .protocols import NumpyProtocols
 from .reading import Readable
-from .state import STATE, current, settled
+from .state import BIRTHS, STATE, WRITES, current, settled
 from .writes import rewritten
 
 _NUMBERS = (int, float, bool)
@@ -233,8 +234,7 @@ class Tensor(NumpyProtocols, Readable):
             self.rewrite(apply(index.put_value, (target, value, *arrays), {"pattern": pattern}))
         else:
             plain = tuple(array_of(arrays[part.i]) if isinstance(part, index.Slot) else part for part in pattern)
-            self.array[plain] = value.array
-            writes.mutated(self.array)
+            writes.overwrite(self.array, value.array, plain)
 
     def rewrite(self, new: Tensor) -> Tensor:
         """Take over the value and the history of `new`, in this tensor's own memory: the core of every in-place op.
@@ -245,6 +245,7 @@ class Tensor(NumpyProtocols, Readable):
             raise ShapeError(
                 f"output with shape {list(self.shape)} doesn't match the broadcast shape {list(new.shape)}"
             )
+        lift(self.array)
         if not self.array.flags.writeable:
             raise GraphError(
                 "in-place write to memory that is read-only, or of which one entry is shown in many places (expand, "
@@ -372,8 +373,11 @@ def apply(primitive: Primitive, args: Sequence[Any], params: dict[str, Any] = _N
         tensor.node = Node(primitive, tuple(nodes), params, arrays, out, state, needs_grad)
     else:
         tensor.node = graph.leaf(out) if rewritten and writes.in_rewritten(out) else None
-    if state.anomaly:
-        raise_if_born_forward(primitive, arrays, out, state.scope.where())
+    if state.watched:
+        if state.watched & WRITES and not state.tracing:
+            writes.protect(tensor.node, arrays, out)
+        if state.watched & BIRTHS:
+            raise_if_born_forward(primitive, arrays, out, state.scope.where())
     return tensor
 
 

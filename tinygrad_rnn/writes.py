@@ -14,17 +14,11 @@ import numpy as np
 
 from .errors import GraphError
 from .graph import Node, tick
+from .protection import Held, follow, lift, owner
 from .state import STATE, Source, call_site
 
 changes: dict[int, tuple[Any, int, Source | None]] = {}
 rewritten: dict[int, tuple[Any, int, Source | None]] = {}
-
-
-def owner(array: np.ndarray) -> np.ndarray:
-    """The array whose memory a view shows."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
 
 
 def mutated(array: np.ndarray, *, by: Node | None = None) -> None:
@@ -39,13 +33,38 @@ def mutated(array: np.ndarray, *, by: Node | None = None) -> None:
             f"Write through the tensor (t += x, t[k] = x), or do it outside of the compiled function."
         )
     base = owner(array)
-    key = id(base)
     for table in (changes, rewritten) if by is not None else (changes,):
-        known = table.get(key)
-        reference = known[0] if known is not None else weakref.ref(base, lambda _, t=table, k=key: t.pop(k, None))
-        table[key] = (reference, tick(), call_site())
+        _note(table, base, tick(), call_site())
     if by is not None:
         by.index = tick()
+
+
+def _note(table: dict[int, Any], base: np.ndarray, when: int, source: Source | None) -> None:
+    key = id(base)
+    known = table.get(key)
+    if known is None:
+        table[key] = (weakref.ref(base, lambda _: table.pop(key, None)), when, source)
+    elif when >= 0:
+        table[key] = (known[0], when, source)
+
+
+def overwrite(array: np.ndarray, values: Any, where: Any = ...) -> None:
+    """`array[where] = values` in memory that residuals may refer to, noted."""
+    lift(array)
+    array[where] = values
+    mutated(array)
+
+
+def protect(node: Node | None, arrays: Sequence[Any], out: np.ndarray) -> None:
+    """Make the residuals of a node read-only for as long as it has them. arrays, out: what its op read and made."""
+    follow(out, arrays)
+    if node is None or node.xs is None:
+        return
+    held = [a for a in (node.y, *node.xs) if isinstance(a, np.ndarray)]
+    if held:
+        node.xs = Held(node.xs, node.y)
+    for array in held:  # as if written before everything: backward looks at residuals only while the table holds one
+        _note(changes, owner(array), -1, None)
 
 
 def shows_leaf(node: Node | None, array: np.ndarray) -> bool:
@@ -75,10 +94,15 @@ def preserve(node: Node, array: np.ndarray, since: int) -> None:
         # a residual that is stale already must stay recognisable as such
         fresh = change is None or change[1] < one.index
         if fresh and one.primitive is not None and one.xs is not None:
+            held, touched = one.xs, False
             if any(isinstance(x, np.ndarray) and owner(x) is base for x in one.xs):
                 one.xs = [x.copy() if isinstance(x, np.ndarray) and owner(x) is base else x for x in one.xs]
+                touched = True
             if one.y is not None and owner(one.y) is base:
                 one.y = one.y.copy()
+                touched = True
+            if touched and isinstance(held, Held):
+                one.xs = Held(one.xs, one.y, held.marks)
         for parent in one.parents:
             if parent.index > since and parent not in seen:
                 seen.add(parent)
@@ -88,28 +112,34 @@ def preserve(node: Node, array: np.ndarray, since: int) -> None:
 def unspoilt(node: Node) -> tuple[Any, Sequence[Any], str]:
     """The residuals of `node` as (output, inputs, complaint).
 
-    In place of one that was written in place after it was recorded stands its node, as for one that was never saved:
+    In place of one that was written after it was recorded stands its node, as for one that was never saved:
     a rule that reads it fails, and the complaint is the reason; to a rule that does not it is all one. "" if none was.
     """
     assert node.xs is not None
     complaint = ""
     y: Any = node if node.y is None else node.y
     xs: Sequence[Any] = node.xs
+    held = xs if isinstance(xs, Held) else None
     for position, array in enumerate((y, *xs)):
         change = changes.get(id(owner(array))) if isinstance(array, np.ndarray) else None
         if change is not None and change[1] > node.index:
-            part = "the output" if position == 0 else f"argument {position - 1}"
-            complaint = (
-                f"backward through {node.describe()}: {part}, {array.dtype}{list(array.shape)}, has been modified "
-                f"by an inplace operation at {change[2] or 'an unknown place'} after it was recorded, and its old "
-                f"value is needed for the gradient. Write out of place (x = x + 1), or change a clone()."
-            )
-            if node.source is None:
-                complaint += " Under detect_anomaly() this message also names the line that recorded it."
-            if position == 0:
-                y = node
-            else:
-                xs = [*xs[: position - 1], node.parents[position - 1], *xs[position:]]
+            by = f"an inplace operation at {change[2] or 'an unknown place'}"
+        elif held is not None and held.altered(position, array):
+            by = "something that NumPy shows nobody (a view taken before, a buffer, another library)"
+        else:
+            continue
+        part = "the output" if position == 0 else f"argument {position - 1}"
+        complaint = (
+            f"backward through {node.describe()}: {part}, {array.dtype}{list(array.shape)}, has been modified "
+            f"by {by} after it was recorded, and its old "
+            f"value is needed for the gradient. Write out of place (x = x + 1), or change a clone()."
+        )
+        if node.source is None:
+            complaint += " Under detect_anomaly() this message also names the line that recorded it."
+        if position == 0:
+            y = node
+        else:
+            xs = [*xs[: position - 1], node.parents[position - 1], *xs[position:]]
     return y, xs, complaint
 
 

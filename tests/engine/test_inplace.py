@@ -353,3 +353,31 @@ def test_the_users_array_is_shared_and_seen_to_change():
     w.detach().mul_(2)
     with pytest.raises(GraphError, match="inplace"):
         y.sum().backward()
+
+
+def test_a_gradient_that_was_recorded_is_not_added_to_unseen():
+    # PyTorch refuses it with the same words.
+    w = tg.Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    (w**3).sum().backward(create_graph=True)
+    penalty = (w.grad**2).sum()
+    (w * 100).sum().backward()
+    with pytest.raises(GraphError, match="inplace"):
+        penalty.backward()
+
+
+def test_a_gradient_that_was_used_as_a_constant_is_not_added_to_unseen():
+    w, v = (tg.Tensor(np.array([1.0, 2.0]), requires_grad=True) for _ in range(2))
+    (w * 3).sum().backward()
+    product = (v * w.grad.detach()).sum()
+    (w * 100).sum().backward()
+    with pytest.raises(GraphError, match="inplace"):
+        product.backward()
+
+
+def test_a_plain_array_given_as_out_is_seen_to_change():
+    array = np.array([1.0, 2.0])
+    w = tg.Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    y = (w * tg.Tensor(array)).sum()
+    np.add(tg.Tensor(np.array([5.0, 5.0])), 1.0, out=array)
+    with pytest.raises(GraphError, match="inplace"):
+        y.backward()

@@ -14,14 +14,13 @@ import numpy as np
 from ..errors import ShapeError
 from ..ops.random import resolve
 from ..tensor import Tensor
-from ..writes import mutated
+from ..writes import overwrite
 
 _Generator = np.random.Generator | None
 
 
 def _fill(tensor: Tensor, values: Any) -> Tensor:
-    tensor.array[...] = values
-    mutated(tensor.array)
+    overwrite(tensor.array, values)
     return tensor
 
 

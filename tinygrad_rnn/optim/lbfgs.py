@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ..protection import lift
 from ..state import enable_grad
 from ..tensor import Tensor, make
-from ..writes import mutated
+from ..writes import mutated, overwrite
 from .optimizer import Array, Closure, Optimizer, at_least, plain
 from .wolfe import strong_wolfe
 
@@ -70,14 +71,14 @@ class LBFGS(Optimizer):
     def _move(self, t: float, direction: Array) -> None:
         start = 0
         for p in self._params:
+            lift(p.array)
             p.array += t * direction[start : start + p.array.size].reshape(p.shape)
             mutated(p.array)
             start += p.array.size
 
     def _restore(self, values: list[Array]) -> None:
         for p, value in zip(self._params, values, strict=True):
-            p.array[...] = value
-            mutated(p.array)
+            overwrite(p.array, value)
 
     def _evaluator(self, closure: Closure, direction: Array) -> Callable[[float], tuple[float, Array]]:
         """The loss and its gradient at a step of length t from where the parameters stand now."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import StateDictError
+from ..protection import lift, locks
 from ..state import enable_grad
 from ..tensor import Tensor, array_of, make
 from ..vocabulary import HookHandle
@@ -129,6 +130,8 @@ class Optimizer:
             if state is None:
                 state = self.state[p] = {}
             array = p.array
+            if locks:
+                lift(array)
             self.update(array, -gradient if maximize else gradient, state, group)
             mutated(array)
 

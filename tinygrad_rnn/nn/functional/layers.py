@@ -14,9 +14,10 @@ from ...ops.index import Slot, take
 from ...ops.loss import one_hot as _one_hot
 from ...ops.random import bernoulli
 from ...ops.shape import transpose
+from ...protection import lift
 from ...state import current, no_grad
 from ...tensor import Tensor, apply, make
-from ...writes import mutated
+from ...writes import mutated, overwrite
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -89,6 +90,7 @@ def _shrink(weight: Tensor, rows: np.ndarray, max_norm: float, norm_type: float)
     norms = np.linalg.norm(weight.array[rows], ord=norm_type, axis=1)
     large = norms > max_norm
     if large.any():
+        lift(weight.array)
         weight.array[rows[large]] *= (max_norm / (norms[large] + 1e-7))[:, None].astype(weight.dtype)
         mutated(weight.array)
 
@@ -206,8 +208,7 @@ def batch_norm(
                 (running_mean, np.mean(input.array, axis=axes)),
                 (running_var, np.var(input.array, axis=axes, ddof=1)),
             ):
-                running.array[...] = (1 - momentum) * running.array + momentum * now
-                mutated(running.array)
+                overwrite(running.array, (1 - momentum) * running.array + momentum * now)
         normal = _normalised(input, axes, eps)
     else:
         centred = input - np.reshape(running_mean, channels)

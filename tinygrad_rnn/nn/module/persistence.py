@@ -13,7 +13,7 @@ import numpy as np
 
 from ...errors import StateDictError
 from ...tensor import Tensor, array_of, make
-from ...writes import mutated
+from ...writes import overwrite
 from .tree import Tree
 
 _EXTRA = "_extra_state"
@@ -186,6 +186,5 @@ def _write(key: str, target: Tensor, value: Any, assign: bool) -> str:
     if assign:
         target.data = make(np.asarray(given))
     else:
-        np.copyto(target.array, given, casting="unsafe")
-        mutated(target.array)
+        overwrite(target.array, given)
     return ""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import ShapeError
 from ...tensor import Tensor
-from ...writes import mutated
+from ...writes import overwrite
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
@@ -26,6 +26,5 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         raise ShapeError(f"vector_to_parameters: expected shape [{total}], got {list(vec.shape)}.")
     start = 0
     for p in targets:
-        p.array[...] = vec.array[start : start + p.array.size].reshape(p.shape)
-        mutated(p.array)
+        overwrite(p.array, vec.array[start : start + p.array.size].reshape(p.shape))
         start += p.array.size
