@@ -62,10 +62,11 @@ class Plan:
         self.sources: tuple[list[Instruction], list[Instruction]] = ([], [])
         self.parameters: list[tuple[Any, np.ndarray]] = []
         self.bytes = 0
-        self._position = {ins: i for i, ins in enumerate(program.instructions)}
+        self._known: dict[Any, np.ndarray] = {}
         self._make_storages()
         self._lifetimes()
         self._allocate_and_bind()
+        self._known.clear()
         self.inputs = [self.arrays[i] for i in program.inputs]
         self.cotangents = [None if c is None else self.arrays[c] for c in program.cotangents]
         self.outputs = [self._view(o) for o in program.outputs]
@@ -155,7 +156,7 @@ class Plan:
                 ends[i].remove(operand)
             else:
                 self._take(storage)
-        out = self.arrays[ins] = self._own(ins, storage)
+        out = self.arrays[ins] = self._same(self._own(ins, storage))
         if ins in self.layout.windows:
             return
         args = [self._view(a) for a in ins.args]
@@ -211,8 +212,13 @@ class Plan:
             else:
                 assert ins.primitive is not None
                 found = ins.primitive.forward(self._view(ins.args[0]), **ins.params)
-            self.arrays[ins] = found
+            found = self.arrays[ins] = self._same(found)
         return found
+
+    def _same(self, array: np.ndarray) -> np.ndarray:
+        """The one array object for this part of memory: loops tell by it what is the same in all their steps."""
+        key = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype)
+        return self._known.setdefault(key, array)
 
     def _add(self, ins: Instruction, calls: list[Call]) -> None:
         side = ins.backward

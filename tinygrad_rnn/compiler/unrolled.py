@@ -1,8 +1,8 @@
 """A flat list of calls, run as fast as Python can: what repeats runs in a loop that was written for it.
 
 `f(*args)` costs Python more than `f(a, b)`. The steps of a recurrence are the same few calls on other arrays, so a
-small function is made for the pattern that repeats, once, and the arrays of each repetition are a row that it unpacks.
-Its size is that of one step.
+small function is made for the pattern that repeats, once. What is the same in all repetitions (the weights, scratch)
+is handed to it by name; what changes is a row that it unpacks. Its size is that of one step.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ LONGEST = 96
 FEWEST = 4
 """Repetitions, at least, that make a loop worth it."""
 
-Shape = tuple[bool, int]  # of a call: whether its function changes from row to row, and how many arguments it has
-
 
 class Routine:
     """A list of calls cut into loops and the calls between them. sources: the instruction behind each call."""
@@ -33,10 +31,13 @@ class Routine:
             if not period:
                 self.parts.append((_one_by_one, calls[start:stop], (), start, 1))
                 continue
-            pattern = calls[start : start + period]
-            loop = _loop(tuple((_moves(f), len(args)) for f, args in pattern))
-            rows = [_row(calls[i : i + period]) for i in range(start, stop, period)]
-            self.parts.append((loop, rows, tuple(f for f, _ in pattern if not _moves(f)), start, period))
+            rows = [[x for f, args in calls[i : i + period] for x in (f, *args)] for i in range(start, stop, period)]
+            slots, moving, fixed = _slots(rows)
+            slot = iter(slots)
+            loop = _loop(
+                tuple(tuple(next(slot) for _ in range(1 + len(args))) for _, args in calls[start : start + period])
+            )
+            self.parts.append((loop, moving, fixed, start, period))
 
     def run(self) -> None:
         """Run all calls in order; an exception is told where in the model it happened."""
@@ -100,25 +101,36 @@ def _pieces(ids: list[int]) -> list[tuple[int, int, int]]:
     return pieces
 
 
-def _row(calls: Sequence[Call]) -> tuple[Any, ...]:
-    row: list[Any] = []
-    for function, args in calls:
-        if _moves(function):
-            row.append(function)
-        row.extend(args)
-    return tuple(row)
+def _slots(rows: list[list[Any]]) -> tuple[list[str], list[tuple[Any, ...]], tuple[Any, ...]]:
+    """A name for each position of a row; positions that always hold the same share one.
+
+    Returns the names, the rows of what changes ("r0", "r1", ...), and what is the same in all rows ("c0", "c1", ...).
+    """
+    columns = list(zip(*rows, strict=True))
+    names: dict[Any, str] = {}
+    moving: list[Any] = []
+    fixed: list[Any] = []
+    slots = []
+    for column in columns:
+        ids = tuple(map(id, column))
+        key = ids[0] if ids.count(ids[0]) == len(ids) else ids
+        if key not in names:
+            chosen = moving if key is ids else fixed
+            names[key] = f"{'r' if key is ids else 'c'}{len(chosen)}"
+            chosen.append(column if key is ids else column[0])
+        slots.append(names[key])
+    return slots, list(zip(*moving, strict=True)) if moving else [()] * len(rows), tuple(fixed)
 
 
 @functools.lru_cache(maxsize=256)
-def _loop(pattern: tuple[Shape, ...]) -> Callable[..., Any]:
-    """`def loop(rows, f0, f2): for a0, a1, f1, b0 in rows: f0(a0, a1); f1(b0)`, one call a line."""
-    names, fixed, lines = [], [], []
-    for k, (moves, count) in enumerate(pattern):
-        args = [f"a{k}_{i}" for i in range(count)]
-        names += [*([f"f{k}"] if moves else []), *args]
-        fixed += [] if moves else [f"f{k}"]
-        lines.append(f"        f{k}({', '.join(args)})")
-    head = f"def loop(rows{''.join(', ' + f for f in fixed)}):\n    for {', '.join(names)}, in rows:\n"
+def _loop(pattern: tuple[tuple[str, ...], ...]) -> Callable[..., Any]:
+    """`def loop(rows, c0, c1): for r0, r1, in rows: c0(r0, c1); r1(r0)`, one call a line; pattern: function and
+    arguments of each call.
+    """
+    names = dict.fromkeys(name for call in pattern for name in call)
+    moving, fixed = ([n for n in names if n[0] == kind] for kind in "rc")
+    lines = [f"        {function}({', '.join(args)})" for function, *args in pattern]
+    head = f"def loop({', '.join(['rows', *fixed])}):\n    for {', '.join(moving)}{',' if moving else '_'} in rows:\n"
     space: dict[str, Any] = {}
     exec(compile(head + "\n".join(lines), "<steps of a compiled program>", "exec"), space)
     return space["loop"]
