@@ -48,21 +48,25 @@ place = primitive(_place, kind="index", joint=_place_vjp, name="place")
 
 
 class Slot:
-    """The place of index array number `i` in the pattern of a `take`."""
+    """The place of index array number `i` in the pattern of a `take`.
 
-    __slots__ = ("i",)
+    natural: whether a negative index is an IndexError and does not count from the end.
+    """
 
-    def __init__(self, i: int) -> None:
+    __slots__ = ("i", "natural")
+
+    def __init__(self, i: int, natural: bool = False) -> None:
         self.i = i
+        self.natural = natural
 
     def __repr__(self) -> str:
         return f"#{self.i}"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Slot) and other.i == self.i
+        return isinstance(other, Slot) and (other.i, other.natural) == (self.i, self.natural)
 
     def __hash__(self) -> int:
-        return hash((Slot, self.i))
+        return hash((Slot, self.i, self.natural))
 
 
 def _fill(pattern: tuple[Any, ...], indices: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -70,6 +74,9 @@ def _fill(pattern: tuple[Any, ...], indices: tuple[Any, ...]) -> tuple[Any, ...]
 
 
 def _take(x: Any, *indices: Any, pattern: tuple[Any, ...]) -> Any:
+    for part in pattern:
+        if isinstance(part, Slot) and part.natural and indices[part.i].min(initial=0) < 0:
+            raise IndexError(f"index {indices[part.i].min()} is out of bounds: expected 0 or more.")
     return x[_fill(pattern, indices)]
 
 

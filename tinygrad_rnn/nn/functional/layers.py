@@ -79,7 +79,7 @@ def embedding(
         )
     if max_norm is not None:
         _shrink(weight, np.unique(rows), max_norm, norm_type)
-    found = apply(take, (weight, input), {"pattern": (Slot(0),)})
+    found = apply(take, (weight, input), {"pattern": (Slot(0, natural=True),)})
     if padding_idx is None or not weight.requires_grad:
         return found
     hidden = np.expand_dims(np.equal(input, padding_idx % weight.shape[0]), -1)

@@ -78,6 +78,16 @@ def _check_classes(name: str, input: Tensor, target: Tensor, ignore_index: int) 
     return True
 
 
+def _check_weight(name: str, input: Tensor, weight: Tensor | None) -> None:
+    """Raise unless there is one weight per class: taken by class, one too many would never be missed."""
+    classes = input.shape[0] if input.ndim == 1 else input.shape[1]
+    if weight is not None and weight.shape != (classes,):
+        raise ShapeError(
+            f"{name}{current().scope.where()}: weight tensor should be defined either for all {classes} classes or no "
+            f"classes but got weight tensor of shape: {list(weight.shape)}"
+        )
+
+
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -96,14 +106,17 @@ def cross_entropy(
     ignore_index: targets that count for nothing; if all are ignored the mean is NaN, as in PyTorch.
     label_smoothing: the share, 0 to 1, of the target that is spread evenly over the classes. Source: Szegedy et al.
     2015.
-    Raises IndexError for a class outside 0 to C - 1, ShapeError (a ValueError) if the shapes do not fit.
+    Raises IndexError for a class outside 0 to C - 1, ShapeError (a ValueError) if the shapes do not fit, the weight's
+    too.
     """
     reduction = _reduction(reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     if target.shape == input.shape and target.dtype.kind == "f":
+        _check_weight("cross_entropy", input, weight)
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     some_ignored = _check_classes("cross_entropy", input, target, ignore_index)
+    _check_weight("cross_entropy", input, weight)
     scores = _classes_last(input)
     if weight is None and not label_smoothing:
         loss = _loss.cross_entropy(scores, target, **({"ignore": ignore_index} if some_ignored else {}))
@@ -173,6 +186,7 @@ def nll_loss(
     """-input[class]: the loss of log-probabilities; arguments and errors as `cross_entropy`."""
     reduction = _reduction(reduction, size_average, reduce)
     some_ignored = _check_classes("nll_loss", input, target, ignore_index)
+    _check_weight("nll_loss", input, weight)
     loss = _picked(_classes_last(input), target, weight, ignore_index, some_ignored)
     return _averaged(loss, target, weight, ignore_index, some_ignored, reduction)
 
@@ -258,6 +272,15 @@ def _rounded(difference: Any, width: float) -> Any:
     return np.where(np.less(size, width), np.square(difference) * (0.5 / width), size - 0.5 * width)
 
 
+def _check_broadcast(weight: Tensor | None, input: Tensor) -> None:
+    """Raise if a weight would make more entries of the loss than there are."""
+    if weight is not None and np.broadcast_shapes(weight.shape, input.shape) != input.shape:
+        raise ShapeError(
+            f"weight{current().scope.where()}: expected a shape that broadcasts to {list(input.shape)}, got "
+            f"{list(weight.shape)}."
+        )
+
+
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -280,6 +303,7 @@ def binary_cross_entropy(
         raise RuntimeError(
             "all elements of input should be between 0 and 1; for scores use binary_cross_entropy_with_logits."
         )
+    _check_broadcast(weight, input)
     loss = _loss.binary_cross_entropy(input, target)
     return _reduced(loss if weight is None else loss * weight, _reduction(reduction, size_average, reduce))
 
@@ -301,6 +325,8 @@ def binary_cross_entropy_with_logits(
     """
     if input.shape != target.shape:
         raise ShapeError(f"Target size ({list(target.shape)}) must be the same as input size ({list(input.shape)})")
+    _check_broadcast(weight, input)
+    _check_broadcast(pos_weight, input)
     soft = softplus(-input)
     if pos_weight is not None:
         soft = soft * ((pos_weight - 1) * target + 1)
