@@ -33,6 +33,18 @@ def test_characters_come_back(text):
     assert list(letters.tokens) == sorted(set(text))
 
 
+@given(st.text(min_size=1), st.text(), st.sampled_from([None, UNKNOWN, "a", "\U0010ffff"]))
+def test_a_string_is_encoded_as_its_characters_are_one_by_one(known, text, unknown):
+    letters = Vocabulary.of_characters(known, unknown=unknown)
+    found = []
+    for given_as in (text, list(text)):
+        try:
+            found.append(letters.encode(given_as).tolist())
+        except DataError as error:
+            found.append(str(error))
+    assert found[0] == found[1]
+
+
 @given(st.lists(st.text(st.characters(codec="ascii", categories=["L"]), min_size=1), min_size=1))
 def test_words_come_back(words):
     vocabulary = Vocabulary.of_words(words)

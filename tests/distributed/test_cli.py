@@ -10,6 +10,7 @@ import pytest
 
 from tests.distributed.launch import ROOT, finish, launch, start
 from tinygrad_rnn import checkpoint
+from tinygrad_rnn.data.pieces import PIECE
 
 OPTIONS = ["gru", "--hidden", "16", "--batch", "5", "--time", "12", "--dropout", "0"]
 
@@ -38,6 +39,27 @@ def test_the_run_is_that_of_one_process_and_goes_on_with_another_number_of_ranks
     for name, array in several.items():
         if not name.startswith("run/"):  # float32
             np.testing.assert_allclose(array, one[name], rtol=0, atol=2e-5)
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("unit", ["characters", "words"])
+def test_a_text_of_several_pieces_is_read_in_shares_and_trained_on_as_by_one_process(tmp_path, unit):
+    pytest.importorskip("mpi4py")
+    words = np.random.default_rng(0).choice(["fünf", "sechs", "sieben", "acht", "好"], size=150_000)
+    lines = [" ".join(words[at : at + 9]) for at in range(0, len(words), 9)]
+    (tmp_path / "text.txt").write_bytes("\r\n".join(lines).encode())
+    assert (tmp_path / "text.txt").stat().st_size > 3 * PIECE
+    options = [*OPTIONS, "--unit", unit, "--text", tmp_path / "text.txt", "--validation", "0.01"]
+    alone = launch(1, *train(*options, "--steps", 12, "--out", tmp_path / "one"))
+    launch(4, *train(*options, "--steps", 8, "--out", tmp_path / "several"))
+    together = launch(3, *train("--resume", "--steps", 12, "--out", tmp_path / "several"))
+    counted = [next(line for line in printed.splitlines() if " different" in line) for printed in (alone, together)]
+    assert counted[0] == counted[1]
+    one, several = (checkpoint.load(tmp_path / name / "last.safetensors") for name in ("one", "several"))
+    assert one.description["model"] == several.description["model"], "the same vocabulary in the same order"
+    for name, array in several.arrays.items():
+        if not name.startswith("run/"):  # float32
+            np.testing.assert_allclose(array, one.arrays[name], rtol=0, atol=2e-5)
 
 
 @pytest.mark.mpi

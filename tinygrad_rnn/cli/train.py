@@ -85,28 +85,28 @@ def _run(options: argparse.Namespace, here: Any) -> int:
     settings = here.spread(_settings(options) if here.leads else None)  # the folder may be on the first machine alone
     # Imported here, so that `--help` and a mistyped flag cost nothing.
     from .. import manual_seed, optim
-    from ..data import StreamBatches, Vocabulary, embedded_text, read_text, split
+    from ..data import SharedText, StreamBatches, TextPieces, embedded_text, split
     from ..language import LanguageModel, load, objective
     from ..train import Ended, ParallelTrainer
 
-    text = read_text(settings.text, encoding=settings.encoding) if settings.text else embedded_text()
+    words = settings.unit == "words"
+    pieces = TextPieces(settings.text, encoding=settings.encoding, words=words) if settings.text else [embedded_text()]
+    text = SharedText(pieces, words=words, ranks=here)
     manual_seed(settings.seed)
     if options.resume:
         vocabulary = here.spread(load(os.path.join(options.out, "last.safetensors")).vocabulary if here.leads else None)
-    elif settings.unit == "words":
-        vocabulary = Vocabulary.of_words(text, size=settings.vocabulary)
     else:
-        vocabulary = Vocabulary.of_characters(text)
+        vocabulary = text.vocabulary(size=settings.vocabulary)
     model = LanguageModel(
         vocabulary, settings.model, hidden=settings.hidden, layers=settings.layers, embedding=settings.embedding,
         dropout=settings.dropout,
     )  # fmt: skip
-    stream, held_out = vocabulary.encode(text), None
+    stream, held_out = text.numbers(vocabulary), None
     if settings.validation:
         stream, ending = split(stream, validation=settings.validation)
         tracks = max(1, min(16, len(ending) // 100))
-        held_out = StreamBatches(ending, batch=tracks, time=100)
-    batches = StreamBatches(stream, batch=settings.batch, time=settings.time)
+        held_out = StreamBatches(ending, batch=tracks, time=100, ranks=here)
+    batches = StreamBatches(stream, batch=settings.batch, time=settings.time, ranks=here)
     trainer = ParallelTrainer(
         model,
         optim.Adam(model.parameters(), lr=settings.lr),
@@ -188,6 +188,7 @@ def _keep(folder: str, settings: Settings) -> None:
 def _figure(folder: str) -> str:
     """Draw the curves if matplotlib is there; the path, or nothing."""
     from ..plots import run as draw
+    from ..plots import save
     from ..train import read_metrics
 
     metrics = os.path.join(folder, "metrics.jsonl")
@@ -195,7 +196,7 @@ def _figure(folder: str) -> str:
         return ""
     path = os.path.join(folder, "curves.png")
     try:
-        draw(read_metrics(metrics), "training").savefig(path, dpi=150)
+        save(draw(read_metrics(metrics), "training"), path)
     except ModuleNotFoundError:
         return ""
     return path

@@ -2,7 +2,9 @@
 
 from tinygrad_rnn.data.buckets import BucketBatches, PaddedBatch, pad
 from tinygrad_rnn.data.corpus import Corpus, load_corpus
+from tinygrad_rnn.data.pieces import TextPieces
 from tinygrad_rnn.data.series import lagged, windows
+from tinygrad_rnn.data.shared import Numbers, Ranks, SharedText
 from tinygrad_rnn.data.splits import random_split, split
 from tinygrad_rnn.data.streams import StreamBatches
 from tinygrad_rnn.data.table import column_names, read_column, write_columns
@@ -14,8 +16,12 @@ __all__ = [
     "UNKNOWN",
     "BucketBatches",
     "Corpus",
+    "Numbers",
     "PaddedBatch",
+    "Ranks",
+    "SharedText",
     "StreamBatches",
+    "TextPieces",
     "Vocabulary",
     "column_names",
     "decoded",

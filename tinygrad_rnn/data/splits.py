@@ -3,8 +3,7 @@
 Floor 0: imports `errors` only.
 """
 
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -12,7 +11,14 @@ from tinygrad_rnn.errors import DataError, explain
 
 __all__ = ["random_split", "split"]
 
-Sliced = TypeVar("Sliced", bound=Sequence[Any] | np.ndarray)
+
+class _Slices(Protocol):
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, stretch: slice, /) -> Any: ...
+
+
+Sliced = TypeVar("Sliced", bound=_Slices)
 
 
 def split(series: Sliced, *, validation: float = 0.1) -> tuple[Sliced, Sliced]:
@@ -23,7 +29,7 @@ def split(series: Sliced, *, validation: float = 0.1) -> tuple[Sliced, Sliced]:
     Returns (training, validation), slices of what was given. Raises DataError if a part would be empty.
     """
     cut = len(series) - _count(len(series), validation)
-    return series[:cut], series[cut:]  # pyright: ignore[reportReturnType]
+    return series[:cut], series[cut:]
 
 
 def random_split(

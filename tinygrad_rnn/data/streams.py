@@ -1,7 +1,8 @@
 """One long stream of numbers cut into batches for truncated backpropagation through time.
 
-Floor 0: imports `errors` only. The stream is laid out as B parallel tracks, each a contiguous stretch of it, and every
-batch is the next T steps of all tracks: the state after one batch is the initial state of the next, detached.
+Floor 0: imports `errors`, and the numbers of a text. The stream is laid out as B parallel tracks, each a contiguous
+stretch of it, and every batch is the next T steps of all tracks: the state after one batch is the initial state of the
+next, detached.
 Source: the `batchify` and `get_batch` of pytorch/examples, word_language_model.
 """
 
@@ -12,17 +13,23 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
+from tinygrad_rnn.data.shared import Numbers, Ranks
 from tinygrad_rnn.errors import DataError, explain
 
 __all__ = ["StreamBatches", "positive"]
+
+_CHUNK = 1 << 16
 
 
 class StreamBatches:
     """Chunks of T steps over B tracks of a stream, targets shifted by one, resumable in the middle.
 
-    stream: (N,) integers, N >= 2 * batch; the last N % batch numbers find no place.
+    stream: (N,) integers, N >= 2 * batch; the last N % batch numbers find no place. Whatever slices will do: an array,
+        one mapped from a file (`np.load(..., mmap_mode="r")`), the `Numbers` of a text; it is kept in its dtype.
     batch: B, the number of tracks. time: T, steps per chunk; the last chunk of a pass is shorter unless `drop_last`.
     batch_first: give (B, T) instead of (T, B).
+    ranks: the `distributed.world()` whose ranks share each batch. Only this rank's tracks are then read, kept and
+        given, and all ranks must make the batches together; `position` and `state_dict` are those of the whole.
     Attributes: `position`, the chunk that comes next; `epoch`, how many passes are complete.
     Raises DataError for a stream of another shape or dtype, or too short.
 
@@ -37,17 +44,18 @@ class StreamBatches:
 
     def __init__(
         self,
-        stream: np.ndarray | Sequence[int],
+        stream: np.ndarray | Numbers | Sequence[int],
         *,
         batch: SupportsIndex,
         time: SupportsIndex,
         batch_first: bool = False,
         drop_last: bool = False,
+        ranks: Ranks | None = None,
     ) -> None:
-        numbers = np.asarray(stream)
+        numbers = stream if isinstance(stream, np.ndarray | Numbers) else np.asarray(stream)
         self.batch, self.time = positive("batch", batch), positive("time", time)
-        self.batch_first = batch_first
-        if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
+        self.batch_first, self.ranks = batch_first, ranks
+        if len(numbers.shape) != 1 or numbers.dtype.kind not in "iu":
             got = f"{numbers.dtype} of shape {numbers.shape}"
             do = "Encode text with a Vocabulary first."
             raise DataError(explain("stream", expected="integers of shape (N,)", got=got, do=do))
@@ -58,10 +66,14 @@ class StreamBatches:
             do = "Use a longer text, or a smaller batch or time."
             raise DataError(explain("stream", expected=expected, got=f"{len(numbers):,}", do=do))
         self._steps = steps // self.time * self.time if drop_last else steps
+        own = ranks.rows(self.batch) if ranks else slice(0, self.batch)
+        tracks = np.asarray(numbers[own.start * (steps + 1) : own.stop * (steps + 1)]).reshape(-1, steps + 1)
+        sums = [_checksum(track) for track in tracks]
+        if ranks:
+            sums = [number for part in ranks.collect(sums, "the comparison of tracks") for number in part]
+        self._crc32 = zlib.crc32(np.array(sums, "<u4").data)
         # Time in front, so that a chunk of T steps is one contiguous block of memory.
-        tracks = numbers[: self.batch * (steps + 1)].reshape(self.batch, steps + 1)
-        self._tracks = np.ascontiguousarray(tracks.T, dtype=np.int64)
-        self._crc32 = zlib.crc32(self._tracks.data)
+        self._tracks = np.array(tracks.T, order="C")
         self.position, self.epoch = 0, 0
 
     def __len__(self) -> int:
@@ -101,7 +113,15 @@ class StreamBatches:
 
     def _laid(self, chunk: np.ndarray) -> np.ndarray:
         """A copy, so that nobody changes the stream through what was handed out."""
-        return (chunk.T if self.batch_first else chunk).copy()
+        return (chunk.T if self.batch_first else chunk).astype(np.int64, order="C")
+
+
+def _checksum(track: np.ndarray) -> int:
+    """Of the numbers, whatever their dtype."""
+    crc = 0
+    for at in range(0, len(track), _CHUNK):
+        crc = zlib.crc32(track[at : at + _CHUNK].astype("<i8").data, crc)
+    return crc
 
 
 def positive(name: str, value: SupportsIndex) -> int:

@@ -13,7 +13,16 @@ from typing import IO
 from tinygrad_rnn.errors import DataError, MissingDataError, explain
 from tinygrad_rnn.files import Path, advice, open_regular
 
-__all__ = ["END_OF_LINE", "decoded", "embedded_text", "read_text", "read_words", "stream_text"]
+__all__ = [
+    "END_OF_LINE",
+    "decoded",
+    "embedded_text",
+    "file_error",
+    "read_text",
+    "read_words",
+    "stream_text",
+    "unknown_encoding",
+]
 
 END_OF_LINE = "<eos>"
 _CHUNK = 1 << 18
@@ -53,7 +62,7 @@ def stream_text(path: Path, *, encoding: str = "utf-8") -> Iterator[str]:
     try:
         file = open_regular(path)
     except OSError as error:
-        raise _file_error(where, error) from error
+        raise file_error(where, error) from error
     with file:
         empty = True
         for piece in decoded(file, where, encoding):
@@ -64,17 +73,17 @@ def stream_text(path: Path, *, encoding: str = "utf-8") -> Iterator[str]:
         raise DataError(explain(where, expected="text", got="an empty file"))
 
 
-def decoded(chunks: IO[bytes] | Iterable[bytes], where: str, encoding: str) -> Iterator[str]:
+def decoded(chunks: IO[bytes] | Iterable[bytes], where: str, encoding: str, *, offset: int = 0) -> Iterator[str]:
     """Decode a binary file or chunks of bytes piece by piece: the core of `stream_text`, for uploads too.
 
-    where: how errors name the source. Raises DataError.
+    where: how errors name the source. offset: where in it the chunks begin; only at 0 a mark is one. Raises DataError.
     """
     try:
         decoder = codecs.getincrementaldecoder(encoding)()
     except LookupError as error:
-        raise DataError(explain(where, expected="a known encoding", got=repr(encoding), do="Try 'utf-8'.")) from error
+        raise unknown_encoding(where, encoding) from error
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
-    offset, first = 0, True  # offset: bytes before what the decoder has not yet turned into text
+    first = not offset  # from here on, offset: bytes before what the decoder has not yet turned into text
     for chunk, final in _marked(chunks):
         pending = decoder.getstate()[0]
         try:
@@ -135,7 +144,13 @@ def _undecodable(where: str, encoding: str, offset: int, held: bytes, error: Uni
     return DataError(explain(f"{where}, byte {offset:,}", expected=f"{encoding} text", got=got, do=do))
 
 
-def _file_error(where: str, error: OSError) -> DataError:
+def unknown_encoding(where: str, encoding: str) -> DataError:
+    """The error for an encoding that Python does not know."""
+    return DataError(explain(where, expected="a known encoding", got=repr(encoding), do="Try 'utf-8'."))
+
+
+def file_error(where: str, error: OSError) -> DataError:
+    """The error for a text file that cannot be opened."""
     kind = MissingDataError if isinstance(error, FileNotFoundError) else DataError
     got, do = advice(error)
     return kind(explain(where, expected="a text file to read", got=got, do=do))

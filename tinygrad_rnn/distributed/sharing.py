@@ -82,12 +82,12 @@ class _SizedShare(Share):
 
 
 def share(batches: Any, world: World, axis: int | None = None) -> Any:
-    """This rank's share of batches, as an iterable of the same kind.
+    """This rank's share of batches, as an iterable of the same kind; themselves if they were made with `ranks`.
 
     axis: which axis of the arrays counts examples. It may be left out for batches that say so by `batch_first`, as
     those of `data` do, and for a DataLoader, whose first axis it is. Raises DistributedError if it must be said.
     """
-    if world.size == 1:
+    if world.size == 1 or getattr(batches, "ranks", None) is not None:
         return batches
     if axis is None:
         first = getattr(batches, "batch_first", True if hasattr(batches, "collate_fn") else None)

@@ -93,6 +93,13 @@ class World:
         with self._watchdog.waiting(what):
             return self.comm.allgather(thing)
 
+    def merge(self, thing: Any, join: Callable[[Any, Any], Any], what: str = "a reduction") -> Any:
+        """What all ranks pass, joined two by two, on every rank; pickled. join: (one, other) -> both, in any order."""
+        if self.comm is None or self._watchdog is None:
+            return thing
+        with self._watchdog.waiting(what):
+            return self.comm.allreduce(thing, op=join)
+
     def known_to_all(self, error: BaseException) -> BaseException:
         """Mark an error that every rank is about to raise, so that rank 0 alone speaks of it; returns it."""
         self._known_to_all = error
