@@ -73,8 +73,14 @@ def _typed(ins: Instruction, args: Sequence[Array], out: np.ndarray) -> list[Arr
     types = tuple(a.dtype if isinstance(a, np.ndarray) else type(a) for a in args)
     if others and all(t in (int, float) or isinstance(t, np.dtype) for t in types):
         resolved = ufunc.resolve_dtypes((*types, None))
-        return [a if isinstance(a, np.ndarray) else np.asarray(a, resolved[i]) for i, a in enumerate(args)]
+        return [a if isinstance(a, np.ndarray) else _number(a, resolved[i]) for i, a in enumerate(args)]
     return list(args)
+
+
+@functools.lru_cache(maxsize=256, typed=True)
+def _number(value: Any, dtype: np.dtype) -> np.ndarray:
+    """The same array for the same number, so that all steps of a loop show the same operand."""
+    return np.asarray(value, dtype)
 
 
 class _Generic:
@@ -99,11 +105,14 @@ def _matmul(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: S
 def _sum(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
     x, axis, keep = args[0], ins.params["axis"], ins.params["keepdims"]
     lead = len(axis)
-    if x.flags.c_contiguous and axis == tuple(range(lead)) and lead < x.ndim and not keep and out.flags.c_contiguous:
-        rows = math.prod(x.shape[:lead])
-        if x.dtype.kind == "f":  # a product with ones runs at the speed of memory
-            return [(np.dot, (_ones(rows, x.dtype), x.reshape(rows, -1), out.reshape(-1)))]
-        return [(np.add.reduce, (x.reshape(rows, -1), 0, None, out.reshape(-1)))]
+    if x.dtype.kind == "f" and axis == tuple(range(lead)) and lead < x.ndim and not keep and out.flags.c_contiguous:
+        # a product with ones runs at the speed of memory
+        rows, flat = math.prod(x.shape[:lead]), out.reshape(-1)
+        if x.flags.c_contiguous:
+            return [(np.dot, (_ones(rows, x.dtype), x.reshape(rows, -1), flat))]
+        turned = np.moveaxis(x, -1, 0)
+        if lead == x.ndim - 1 and turned.flags.c_contiguous:
+            return [(np.dot, (turned.reshape(-1, rows), _ones(rows, x.dtype), flat))]
     return [(np.add.reduce, (x, axis, None, out, keep))]
 
 
@@ -143,7 +152,7 @@ def _count(x: Array, out: Array) -> None:
 
 
 def _sigmoid(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
-    half = np.asarray(0.5, out.dtype)
+    half = _number(0.5, out.dtype)
     return [
         (np.multiply, (args[0], half, out)), (np.tanh, (out, out)), (np.multiply, (out, half, out)),
         (np.add, (out, half, out)),
@@ -151,7 +160,7 @@ def _sigmoid(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: 
 
 
 def _relu(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
-    return [(_maximum, (args[0], np.zeros((), out.dtype), out))]
+    return [(_maximum, (args[0], _number(0, out.dtype), out))]
 
 
 def _clip(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call] | None:
@@ -162,7 +171,7 @@ def _clip(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scr
     x = args[0]
     for bounded, bound in ((_maximum, low), (_minimum, high)):
         if bound is not None:
-            calls.append((bounded, (x, np.asarray(bound, out.dtype), out)))
+            calls.append((bounded, (x, _number(bound, out.dtype), out)))
             x = out
     return calls or [(np.copyto, (out, x))]
 
@@ -216,15 +225,24 @@ def _log_softmax(ins: Instruction, args: Sequence[Array], out: np.ndarray, scrat
     ]  # fmt: skip
 
 
+_UNSIGNED = {np.dtype(np.int64): np.uint64, np.dtype(np.int32): np.uint32}
+
+
 class _InRange:
     """Raise IndexError for indices that NumPy's unbuffered modes would bend into range."""
 
     def __init__(self, what: str, low: int, high: int, ignore: int | None = None) -> None:
         self.what, self.low, self.high, self.ignore = what, low, high, ignore
 
+    def _outside(self, index: np.ndarray) -> bool:
+        unsigned = _UNSIGNED.get(index.dtype)
+        if self.low or unsigned is None:
+            return bool(np.minimum.reduce(index, None) < self.low or np.maximum.reduce(index, None) >= self.high)
+        # seen as unsigned, negative numbers are large ones, so one pass tells both
+        return bool(np.maximum.reduce(index.view(unsigned), None) >= self.high)
+
     def __call__(self, index: np.ndarray) -> None:
-        low, high = np.minimum.reduce(index, None), np.maximum.reduce(index, None)
-        if low < self.low or high >= self.high:
+        if self._outside(index):
             wrong = index[(index < self.low) | (index >= self.high)]
             wrong = wrong[wrong != self.ignore] if self.ignore is not None else wrong
             if wrong.size:
