@@ -15,7 +15,7 @@ export MPLBACKEND ?= Agg
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DELETE_ON_ERROR:
-.PHONY: help demo app bench bench-smoke docs check test test-slow test-mpi test-peers test-browser notebooks lint format fuzz clean
+.PHONY: help demo app bench bench-smoke docs check test test-slow test-mpi test-peers test-browser notebooks lint format fuzz properties clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -82,8 +82,10 @@ docs: $(VENV)/docs.stamp ## API reference into docs/api
 	@$(PY) -W error -W "ignore:Error parsing type annotation" -W "ignore:Error parsing source code" -m pdoc -o docs/api \
 	  -d numpy --math tinygrad_rnn viz '!tinygrad_rnn.cli' '!tinygrad_rnn.dashboard' '!tinygrad_rnn.__main__'
 
-fuzz: $(VENV)/test.stamp ## random programs, every way of running them compared (MINUTES=10)
-	@$(ONE_THREAD) $(PY) -m tests.fuzz --minutes $(or $(MINUTES),10)
+fuzz: $(VENV)/test.stamp ## random programs and models, every way of running them compared (MINUTES=10)
+	@$(ONE_THREAD) $(PY) -m tests.fuzz --minutes $(or $(MINUTES),10) $(FUZZ)
+
+properties: $(VENV)/test.stamp ## the property tests with fresh examples, and many
 	@$(ONE_THREAD) HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -m "not peers and not browser and not mpi" -k "property or machine" $(PYTEST)
 
 check: ## everything CI runs

@@ -4,7 +4,7 @@ The ways: the eager sweep, the recorded sweep, the gradient of that, central dif
 replay of the recorded graph, the compiled program, and PyTorch where it is installed.
 """
 
-import math
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,8 @@ from tinygrad_rnn.compiler import compile
 from tinygrad_rnn.errors import GraphError
 from tinygrad_rnn.primitive import PRIMITIVES
 
+from .numeric import KINK, REFUSED, Disagreement, differences, dot, same
 from .programs import Program, Value
-
-AGREED, REFUSED, KINK = "agreed", "refused", "kink"
-_STEPS = (1e-6, 1e-5, 1e-7)
-
-
-class Disagreement(AssertionError):
-    """Two ways of running a program gave different results; the text holds the program."""
 
 
 def run(program: Program, leaves: list[tg.Tensor]) -> tg.Tensor:
@@ -81,11 +75,12 @@ def gradients(program: Program, leaves: list[tg.Tensor], create_graph: bool = Fa
     return [tg.Tensor(np.zeros(x.shape)) if g is None else g for g, x in zip(found, leaves, strict=True)]
 
 
-def check(program: Program, torch: Any = None, *, compiled: bool = True) -> str:
+def check(program: Program, torch: Any = None, *, compiled: bool = True, tally: Counter[str] | None = None) -> str:
     """AGREED, REFUSED (an in-place step that we refuse), or KINK (agreed, but differences meet a kink).
 
-    Raises Disagreement otherwise.
+    Raises Disagreement otherwise. tally: counts the comparisons made, by kind.
     """
+    tally = Counter() if tally is None else tally
     with np.errstate(all="raise", under="ignore"):
         leaves = tensors(program)
         try:
@@ -98,18 +93,20 @@ def check(program: Program, torch: Any = None, *, compiled: bool = True) -> str:
                 return REFUSED
             raise Disagreement(f"refused without an in-place step: {error}\n{program}") from error
         for x, a in zip(leaves, program.leaves, strict=True):
-            _same(program, "a leaf was changed", x.array, a, 0.0)
+            same(program, "a leaf was changed", x.array, a, 0.0)
         for g, h in zip(plain, recorded, strict=True):
-            _same(program, "plain and recorded sweep differ", h.detach().numpy(), g, 1e-11)
+            same(program, "plain and recorded sweep differ", h.detach().numpy(), g, 1e-11)
+        tally["recorded sweep"] += 1
         rng = np.random.default_rng(len(program.steps))
         moves = [rng.standard_normal(a.shape) for a in program.leaves]
         weights = [rng.standard_normal(a.shape) for a in program.leaves]
         second = _second(recorded, tensors_again, weights)
-        _replays(program)
+        _replays(program, tally)
         if compiled:
-            _compiles(program, plain)
+            _compiles(program, plain, tally)
         if torch is not None:
-            _equals_torch(torch, program, plain, second, weights)
+            _equals_torch(torch, program, plain, second, weights, tally)
+        tally["central differences"] += 1
         return _differences(program, plain, second, moves, weights)
 
 
@@ -124,17 +121,18 @@ def _second(recorded: list[Any], leaves: list[tg.Tensor], weights: list[np.ndarr
     return [np.zeros(x.shape) if h is None else h.numpy() for h, x in zip(found, leaves, strict=True)]
 
 
-def _replays(program: Program) -> None:
+def _replays(program: Program, tally: Counter[str]) -> None:
     if any(step.into is not None for step in program.steps):
         return  # a recording says what was computed, not that it was written over something
     with tg.record_everything():
         y = run(program, tensors(program))
     if y.node is None:
         return  # no float value has a weight
-    _same(program, "the replay differs", graph.replay([y.node])[y.node], y.array, 0.0)
+    same(program, "the replay differs", graph.replay([y.node])[y.node], y.array, 0.0)
+    tally["replay"] += 1
 
 
-def _compiles(program: Program, plain: list[np.ndarray]) -> None:
+def _compiles(program: Program, plain: list[np.ndarray], tally: Counter[str]) -> None:
     """The compiled program, called twice: value and gradients, recorded and replayed."""
     if not any(program.weights):
         return
@@ -146,19 +144,21 @@ def _compiles(program: Program, plain: list[np.ndarray]) -> None:
             y = compiled(*leaves)
         except GraphError as error:
             if str(error).startswith("compile: "):
+                tally["compiler refuses"] += 1
                 return  # what has no shape of its own, such as a read through a mask, is refused while recording
             raise
-        _same(program, "the compiled value differs", y.detach().numpy(), np.asarray(expected), 1e-11)
+        same(program, "the compiled value differs", y.detach().numpy(), np.asarray(expected), 1e-11)
         if y.requires_grad:
             for x in leaves:
                 x.grad = None
             y.backward()
             grads = [np.zeros(x.shape) if x.grad is None else x.grad.numpy() for x in leaves]
             for g, h in zip(grads, plain, strict=True):
-                _same(program, "the compiled gradient differs", g, h, 1e-10)
+                same(program, "the compiled gradient differs", g, h, 1e-10)
+    tally["compiled"] += 1
 
 
-def _equals_torch(torch: Any, program: Program, plain: Any, second: Any, weights: Any) -> None:
+def _equals_torch(torch: Any, program: Program, plain: Any, second: Any, weights: Any, tally: Counter[str]) -> None:
     leaves = [torch.from_numpy(a.copy()).requires_grad_() for a in program.leaves]
     try:
         y = run_torch(torch, program, leaves)
@@ -170,66 +170,29 @@ def _equals_torch(torch: Any, program: Program, plain: Any, second: Any, weights
             return  # PyTorch refuses the in-place step; differences decide
         raise Disagreement(f"PyTorch refuses: {error}\n{program}") from error
     for g, h in zip(plain, grads, strict=True):
-        _same(program, "PyTorch's gradient differs", g, np.zeros(g.shape) if h is None else h.detach().numpy(), 1e-8)
+        same(program, "PyTorch's gradient differs", g, np.zeros(g.shape) if h is None else h.detach().numpy(), 1e-8)
+    tally["PyTorch"] += 1
     total = sum((h * torch.from_numpy(w)).sum() for h, w in zip(grads, weights, strict=True) if h is not None)
     if getattr(total, "requires_grad", False):
         again = torch.autograd.grad(total, leaves, allow_unused=True)
         if any(h is not None and h.isnan().any() for h in again):
             return  # where a deviation is 0, ours has a second derivative and PyTorch has NaN
         for g, h in zip(second, again, strict=True):
-            _same(
-                program,
-                "PyTorch's second gradient differs",
-                g,
-                np.zeros(g.shape) if h is None else h.numpy(force=True),
-                1e-6,
-            )
+            expected = np.zeros(g.shape) if h is None else h.numpy(force=True)
+            same(program, "PyTorch's second gradient differs", g, expected, 1e-6)
+        tally["PyTorch second order"] += 1
 
 
 def _differences(program: Program, plain: Any, second: Any, moves: Any, weights: Any) -> str:
-    """Directional derivatives of the value and of <gradient, weights>, at the step size that suits best."""
+    """Directional derivatives of the value and of <gradient, weights>."""
 
     def value(scale: float) -> float:
         with tg.no_grad():
             return run(program, tensors(program, moves, scale)).item()
 
     def sloped(scale: float) -> float:
-        return _dot([g.numpy() for g in gradients(program, tensors(program, moves, scale))], weights)
+        return dot([g.numpy() for g in gradients(program, tensors(program, moves, scale))], weights)
 
-    for what, function, slope in (("value", value, _dot(plain, moves)), ("gradient", sloped, _dot(second, moves))):
-        middle = function(0.0)
-        errors = []
-        for step in _STEPS:
-            above, below = function(step), function(-step)
-            numeric = (above - below) / (2 * step)
-            noise = 1e-9 * (1 + abs(middle)) / step * 1e-6
-            errors.append(abs(numeric - slope) - 1e-4 * max(1.0, abs(slope)) - noise)
-            if errors[-1] <= 0:
-                break
-        if min(errors) > 0:
-            if _kinked(function, middle):
-                return KINK
-            raise Disagreement(
-                f"central differences of the {what} differ from {slope:.9g} by {min(errors):.3g}\n{program}"
-            )
-    return AGREED
-
-
-def _kinked(function: Any, middle: float) -> bool:
-    """Whether the slopes on the two sides stay apart, or grow, as the step shrinks."""
-    gaps = []
-    for step in (1e-5, 1e-6):
-        above, below = function(step), function(-step)
-        gaps.append(abs((above - middle) - (middle - below)) / step)
-    return gaps[0] > 1e-3 and gaps[1] > 0.5 * gaps[0]
-
-
-def _dot(a: Any, b: Any) -> float:
-    return math.fsum(float(np.sum(x * y)) for x, y in zip(a, b, strict=True))
-
-
-def _same(program: Program, what: str, a: np.ndarray, b: np.ndarray, tolerance: float) -> None:
-    scale = max(1.0, float(np.max(np.abs(b), initial=0)))
-    if a.shape != b.shape or not np.all(np.abs(a - b) <= tolerance * scale):
-        gap = float(np.max(np.abs(a - b), initial=0)) if a.shape == b.shape else math.nan
-        raise Disagreement(f"{what} by {gap:.3g}: {a.tolist()} and {b.tolist()}\n{program}")
+    if differences(program, "value", value, dot(plain, moves)) == KINK:
+        return KINK
+    return differences(program, "gradient", sloped, dot(second, moves))

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from tinygrad_rnn.primitive import PRIMITIVES
 
-from .agreement import AGREED, KINK, REFUSED, Disagreement, check
+from .agreement import check
+from .numeric import AGREED, KINK, REFUSED, Disagreement
 from .programs import Program, draw_program
 
 
