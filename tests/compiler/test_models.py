@@ -8,6 +8,7 @@ import pytest
 import tinygrad_rnn as tg
 from tests.compiler.loops import B, D, H, T, V, batch, loss_of, run, weights
 from tinygrad_rnn import nn
+from tinygrad_rnn.ops.loss import cross_entropy
 
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 
@@ -191,3 +192,10 @@ def test_a_loss_at_every_step_is_one_loss_of_all_steps(classes, shared, reductio
     loss.check(scores, tg.from_numpy(targets), **EXACT)
     exponentials = [ins for ins in loss.program(scores, tg.from_numpy(targets)).instructions if ins.op == "exp"]
     assert len(exponentials) == 1
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (1, 1), (2, 2, 1), (2, 1, 3)])
+def test_cross_entropy_of_a_single_class_and_of_single_examples(shape):
+    scores = tg.tensor(np.random.default_rng(0).normal(size=shape), requires_grad=True)
+    targets = np.zeros(shape[:-1], int)
+    tg.compile(lambda x: (cross_entropy(np.tanh(x), targets) * np.pi).sum()).check(scores, **EXACT)
