@@ -142,6 +142,25 @@ class Entry:
         self.pool.own(run, node)
 
 
+class Recent:
+    """The last call, if its arguments were plain Tensors: a loop of training calls with the same types again."""
+
+    __slots__ = ("entry", "settings", "types", "version")
+
+    def __init__(self, args: Sequence[Tensor], version: int, entry: Entry) -> None:
+        self.types = [(x.array.shape, x.array.dtype, x.requires_grad) for x in args]
+        self.version, self.settings, self.entry = version, settings(), entry
+
+    def fits(self, args: Sequence[Any], version: int) -> bool:
+        """Whether a call with these arguments has the signature of that one."""
+        if len(args) != len(self.types) or version != self.version or settings() != self.settings:
+            return False
+        for x, (shape, dtype, grad) in zip(args, self.types, strict=True):
+            if type(x) is not Tensor or x.array.shape != shape or x.array.dtype is not dtype or x.requires_grad != grad:
+                return False
+        return True
+
+
 @contextlib.contextmanager
 def _without_collection() -> Iterator[None]:
     """No garbage collection meanwhile: recording makes many objects, none of them garbage yet, and searching them takes
@@ -168,6 +187,7 @@ class Compiled:
         functools.update_wrapper(self, function, updated=())
         self._guards = Guards(function)
         self._entries: dict[Any, Entry] = {}
+        self._recent: Recent | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         state = current()
@@ -179,6 +199,10 @@ class Compiled:
 
     def entry(self, args: Any, kwargs: Any, leaves: list[Any]) -> Entry:
         """The program for these arguments, recorded if it is new; their arrays are appended to `leaves`."""
+        recent = self._recent
+        if recent is not None and not kwargs and recent.fits(args, self._guards.version()):
+            leaves += args
+            return recent.entry
         key: list[Any] = []
         template = flatten((args, kwargs), leaves, key)
         signature = (*key, *settings())
@@ -189,6 +213,8 @@ class Compiled:
             while len(self._entries) >= MOST_PROGRAMS:
                 self._entries.pop(next(iter(self._entries)))
             self._entries[self._guards.version(), signature] = entry
+        if not kwargs and all(type(x) is Tensor for x in args):
+            self._recent = Recent(args, self._guards.version(), entry)
         return entry
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:

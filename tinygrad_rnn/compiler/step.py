@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..ops.shape import concatenate, reshape
 from ..tensor import Tensor, make
 from ..writes import mutated
 from .compiled import Compiled, Entry
+from .planning import aligned
 from .program import Instruction, Program
 from .replay import Pool
 from .signature import fill
@@ -43,20 +45,23 @@ class Group:
 
     def attached(self) -> bool:
         """Whether nobody has given a parameter another array since."""
-        return all(p.array is view for p, view in zip(self.parameters, self.views, strict=True))
+        return all(map(is_, [p.array for p in self.parameters], self.views))
 
     def update(self, optimizer: Any, gradient: np.ndarray) -> None:
         """One step of all parameters of the group at once."""
         states = optimizer.state
+        if self.options.get("maximize"):
+            np.negative(gradient, gradient)
         known = len(self.exposed) == len(self.parameters) and all(
-            states.get(p) is exposed for p, exposed in zip(self.parameters, self.exposed, strict=True)
+            map(is_, map(states.get, self.parameters), self.exposed)
         )
         if not known:
             self.state = self._gathered([states.get(p) or {} for p in self.parameters])
         before = {name: id(value) for name, value in self.state.items() if isinstance(value, Tensor)}
-        if self.options.get("maximize"):
-            np.negative(gradient, gradient)
         optimizer.update(self.vector, gradient, self.state, self.options)
+        mutated(self.vector)
+        if known and not self.state:
+            return
         after = {name: id(value) for name, value in self.state.items() if isinstance(value, Tensor)}
         if not known or before != after:
             self._expose(states)
@@ -64,7 +69,6 @@ class Group:
             numbers = {name: value for name, value in self.state.items() if name not in after}
             for exposed in self.exposed:
                 exposed.update(numbers)
-        mutated(self.vector)
 
     def _gathered(self, given: list[dict[str, Any]]) -> dict[str, Any]:
         """The states of the parameters as one. Raises GraphError if some have been stepped and others not."""
@@ -136,7 +140,7 @@ class Prepared:
 
 def _pack(chosen: list[tuple[dict[str, Any], list[Any]]], dtype: np.dtype) -> list[Group]:
     sizes = [sum(p.array.size for p in members) for _, members in chosen]
-    theta = np.empty(sum(sizes), dtype)
+    theta = aligned(sum(sizes) * dtype.itemsize).view(dtype)
     parts = _split(theta, [(size,) for size in sizes])
     return [Group(options, members, part) for (options, members), part in zip(chosen, parts, strict=True)]
 
