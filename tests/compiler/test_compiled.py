@@ -332,6 +332,13 @@ def test_compiling_takes_time_linear_in_the_steps():
     assert abs((c - b) - (b - a)) <= 12
 
 
+def test_data_closed_over_compiles_as_soon_as_data_given():
+    """Everything is then known before the call, and to name a value by all paths to it would never end."""
+    x, t = batch(steps=40)
+    loss = loss_of("lstm", weights("lstm"))
+    close(tg.compile(lambda: loss(x, t))(), loss(x, t))
+
+
 @pytest.mark.parametrize(
     "draw", [lambda x: tg.randn(2), lambda x: tg.rand(2), lambda x: tg.randint(5, (2,)), lambda x: x.clone().normal_()]
 )

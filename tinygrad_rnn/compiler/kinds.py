@@ -23,6 +23,7 @@ def invariants(program: Program) -> dict[Instruction, Any]:
     Slices of one weight count as the same, and so does what is done alike to them.
     """
     found: dict[Instruction, Any] = {}
+    names: dict[Any, Instruction] = {}  # a tuple of tuples would be hashed down to its leaves, by every path to them
     for ins in program.instructions:
         primitive = ins.primitive
         if primitive is None:
@@ -30,7 +31,8 @@ def invariants(program: Program) -> dict[Instruction, Any]:
                 found[ins] = ins
         elif ins.args and ins.args[0] in found and all(a in found for a in ins.args):
             roots = tuple([found[a] for a in ins.args])
-            found[ins] = roots[0] if primitive.name in VIEWS else (primitive, ins.identity(), roots)
+            named = (primitive, ins.identity(), roots)
+            found[ins] = roots[0] if primitive.name in VIEWS else names.setdefault(named, ins)
     return found
 
 
