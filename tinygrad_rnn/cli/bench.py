@@ -74,10 +74,10 @@ def _sides(options: argparse.Namespace) -> dict[str, Callable[[], Any]]:
     params = {name: value.astype(np.float32) for name, value in params.items()}
     x, y = rng.standard_normal((T, B, D)).astype(np.float32), rng.integers(0, C, (T, B))
     model = twin.from_manual(params)
-    compiled = compile(lambda: model.loss(x, y))
+    compiled = compile(model.loss)
     return {
         "loop": lambda: model.loss(x, y).backward(),
-        "compiled": lambda: compiled().backward(),
+        "compiled": lambda: compiled(x, y).backward(),
         "by hand, step by step": lambda: by_hand(params, x, y),
         **_expert(options.model, params, x, y),
     }
