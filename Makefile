@@ -78,9 +78,11 @@ bench-smoke: $(VENV)/base.stamp ## the benchmarks once round, to see that they r
 	@$(PY) -m tests.benchmarks --smoke
 
 docs: $(VENV)/docs.stamp ## API reference into docs/api
+	@rm -rf docs/.new  # what stands in docs/api is replaced as a whole, when all is written
 	@# pdoc cannot evaluate a named tuple's annotations, nor those of methods beside one that is called int or bool.
-	@$(PY) -W error -W "ignore:Error parsing type annotation" -W "ignore:Error parsing source code" -m pdoc -o docs/api \
+	@$(PY) -W error -W "ignore:Error parsing type annotation" -W "ignore:Error parsing source code" -m pdoc -o docs/.new \
 	  -d numpy --math tinygrad_rnn viz '!tinygrad_rnn.cli' '!tinygrad_rnn.dashboard' '!tinygrad_rnn.__main__'
+	@rm -rf docs/api && mv docs/.new docs/api
 
 fuzz: $(VENV)/test.stamp ## random programs and models, every way of running them compared (MINUTES=10)
 	@$(ONE_THREAD) $(PY) -m tests.fuzz --minutes $(or $(MINUTES),10) $(FUZZ)
@@ -92,5 +94,5 @@ check: ## everything CI runs
 	@PYTHON="$(PYTHON)" .ci/run
 
 clean: ## remove .venv and everything generated
-	@rm -rf $(VENV) build dist docs/api demo_output bench_output .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) build dist docs/api docs/.new demo_output bench_output .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

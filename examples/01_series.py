@@ -27,6 +27,7 @@ import tinygrad_rnn as tg
 from tinygrad_rnn import models
 from tinygrad_rnn.compare import compare_gradients
 from tinygrad_rnn.manual import regression
+from tinygrad_rnn.plots import save
 
 
 def largest_difference(by_hand, twin):
@@ -75,7 +76,7 @@ def main(argv=None):
         axes.plot(t, y, "b.", ms=3, label="data")
         axes.plot(unseen, prediction, "g", label="unseen inputs")
         axes.legend()
-        figure.savefig(options.plot)
+        save(figure, options.plot)
 
 
 if __name__ == "__main__":

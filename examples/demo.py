@@ -19,6 +19,7 @@ from tinygrad_rnn import nn
 from tinygrad_rnn.compare import compare_gradients
 from tinygrad_rnn.data import StreamBatches, Vocabulary, embedded_text, read_text
 from tinygrad_rnn.errors import TinygradError
+from tinygrad_rnn.files import replace
 from tinygrad_rnn.manual import rnn as manual
 from tinygrad_rnn.nn.utils.stateless import functional_call
 from tinygrad_rnn.train import Trainer, mean_loss
@@ -143,7 +144,7 @@ def run(options: argparse.Namespace) -> int:
     written = sample(model, vocabulary, "The ", 500, 0.6, rng)
     print(f"\nWhat it writes now:\n\n{written}\n")
 
-    (options.out / "sample.txt").write_text(written, encoding="utf-8")
+    replace(options.out / "sample.txt", written.encode())
     drawing = viz.draw(CharRNN(len(vocabulary), 16), one_hot(vocabulary.encode(text[:5])[:, None], len(vocabulary)))
     drawing.save(options.out / "rnn_unrolled.svg")
 

@@ -13,6 +13,7 @@ import numpy as np
 from tinygrad_rnn import models
 from tinygrad_rnn.compare import diagnose
 from tinygrad_rnn.manual import nextword, regression, sentiment
+from tinygrad_rnn.plots import save
 
 
 def series_as_published(params, x, y):
@@ -128,7 +129,7 @@ def main(argv=None):
             ax.semilogy(after, "g", label="cured")
             ax.set(title=title, xlabel="step", ylabel="loss")
             ax.legend()
-        figure.savefig(options.plot)
+        save(figure, options.plot)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import numpy as np
 
 import tinygrad_rnn as tg
 import viz
+from tinygrad_rnn.files import replace
 
 B, D, H, C = 2, 4, 8, 3
 LIMIT = 150.0  # seconds that `dot` may take
@@ -264,7 +265,7 @@ def draw_peer(name, steps, out):
     if out:
         svg = run_dot(source, "svg")
         if svg:
-            (out / f"{name}_{steps}.svg").write_text(svg)
+            replace(out / f"{name}_{steps}.svg", svg.encode())
     return seconds
 
 

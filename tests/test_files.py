@@ -1,6 +1,7 @@
 """A file is replaced whole or not at all, whatever fails, whoever else writes, and whenever the process dies."""
 
 import errno
+import fcntl
 import os
 import resource
 import signal
@@ -117,14 +118,15 @@ def test_leftovers_of_dead_writers_go_and_those_of_living_ones_stay(tmp_path):
     dead.write_bytes(b"half")
     other = tmp_path / ".b.0123456789abcdef.tmp"
     other.write_bytes(b"of another target")
-    living, name = files._claim(str(target))
-    with living:
+    living = tmp_path / ".a.fedcba9876543210.tmp"
+    with open(living, "wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
         files.replace(target, b"data")
-        assert os.path.exists(name)
+        assert living.exists()
     assert not dead.exists()
     assert other.exists()
     files.replace(target, b"data")
-    assert not os.path.exists(name)
+    assert not living.exists()
 
 
 def test_two_processes_that_write_to_one_path_do_not_mix(tmp_path):

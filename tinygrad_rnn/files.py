@@ -1,7 +1,8 @@
 """Regular files: opened only if they are regular, replaced whole or not at all.
 
-Floor 0, imports nothing of the package. `checkpoint` writes through it and `data` reads through it. Everything here
-raises OSError; `advice` turns one into the two phrases that an error sentence needs.
+Floor 0, imports nothing of the package. Everything that the package writes goes through `replace`, except the lines of
+metrics, which are appended; `data` and `checkpoint` read through `open_regular`. Everything here raises OSError;
+`advice` turns one into the two phrases that an error sentence needs.
 """
 
 import contextlib
@@ -40,20 +41,19 @@ def replace(path: Path, data: bytes) -> None:
     with contextlib.suppress(FileNotFoundError):
         _refuse_special(target)
     remove_leftovers(target)
-    file, temporary = _claim(target)
-    try:
-        with file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            with contextlib.suppress(FileNotFoundError):
-                os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
-            # Renamed while the file is open: its lock tells a concurrent writer that it is no leftover.
-            os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    for _ in range(_TRIES):
+        temporary = os.path.join(os.path.dirname(target), f"{_prefix(target)}{secrets.token_hex(8)}.tmp")
+        try:  # from here on, for Ctrl-C may come as soon as the file is there
+            if _placed(temporary, target, data):
+                break
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            if isinstance(error, OSError):
+                error.filename, error.filename2 = target, None  # what the user asked for, and not our temporary name
+            raise
+    else:
+        raise OSError(errno.EAGAIN, f"other writers removed the temporary file {_TRIES} times", target)
     _sync(os.path.dirname(target))
 
 
@@ -104,15 +104,23 @@ def _prefix(target: str) -> str:
     return f".{os.path.basename(target)[:60]}."
 
 
-def _claim(target: str) -> tuple[IO[bytes], str]:
-    """Create a fresh temporary file beside the target and lock it. Its mode follows the umask, as for any new file."""
-    for _ in range(_TRIES):
-        temporary = os.path.join(os.path.dirname(target), f"{_prefix(target)}{secrets.token_hex(8)}.tmp")
-        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o666)
-        if not _lock(descriptor, wait=True) or os.path.exists(temporary):
-            return os.fdopen(descriptor, "wb"), temporary
-        os.close(descriptor)  # another writer took it for a leftover before it was locked
-    raise OSError(errno.EAGAIN, f"other writers removed the temporary file {_TRIES} times", target)
+def _placed(temporary: str, target: str, data: bytes) -> bool:
+    """Write a fresh file, locked, and rename it. Its mode follows the umask, as for any new file, or the target.
+
+    False if another writer took it for a leftover before it was locked.
+    """
+    descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o666)
+    with os.fdopen(descriptor, "wb") as file:
+        if _lock(descriptor, wait=True) and not os.path.exists(temporary):
+            return False
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+        with contextlib.suppress(FileNotFoundError):
+            os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
+        # Renamed while the file is open: its lock tells a concurrent writer that it is no leftover.
+        os.replace(temporary, target)
+    return True
 
 
 def _listed(folder: str, prefix: str) -> Iterator[str]:

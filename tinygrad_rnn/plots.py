@@ -1,17 +1,22 @@
 """Figures in one style: curves of a run, a fit, a forecast. Colour-blind safe, and told apart in grey by their dashes.
 
 matplotlib (extra `plot`) is imported inside. Figures are made without pyplot, so threads of a server may draw at once.
+Imports `files`.
 """
 
 from __future__ import annotations
 
 import importlib
+import io
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-__all__ = ["COLOURS", "curves", "figure", "fit", "forecast", "run"]
+from .files import Path, replace
+
+__all__ = ["COLOURS", "curves", "figure", "fit", "forecast", "run", "save"]
 
 COLOURS = {"data": "#0072b2", "model": "#d55e00", "unseen": "#009e73", "other": "#666666", "zone": "#999999"}
 """Of Okabe and Ito's palette: blue, vermilion (the red of it), bluish green, and greys."""
@@ -30,6 +35,18 @@ def figure(width: float = 7.0, height: float = 3.4, columns: int = 1) -> tuple[A
         one.grid(True, color="#dddddd", linewidth=0.6)
         one.set_axisbelow(True)
     return made, axes
+
+
+def save(figure: Any, path: Path, dpi: int = 150) -> None:
+    """Write a matplotlib figure, whole or not at all, in the format that the suffix names; without one as .png.
+
+    Raises ValueError for a format that matplotlib does not know, OSError where it cannot be written.
+    """
+    name, suffix = os.path.splitext(os.fspath(path))
+    suffix = suffix or ".png"
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=suffix[1:].lower(), dpi=dpi)
+    replace(name + suffix, buffer.getvalue())
 
 
 def curves(axes: Any, lines: Mapping[str, tuple[Any, Any]], *, log: bool = False) -> None:

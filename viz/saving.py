@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tinygrad_rnn.files import replace
+
 from .raster import rasterise
 
 
@@ -21,9 +23,10 @@ class Shown:
         raise NotImplementedError
 
     def save(self, path: str | Path) -> Path:
-        """Write the drawing to `path`, in the format that its suffix names. Returns the path.
+        """Write the drawing to `path`, whole or not at all, in the format that its suffix names. Returns the path.
 
-        Raises ValueError for an unknown suffix, ImportError where .png or .pdf need a library that is not installed.
+        Raises ValueError for an unknown suffix, ImportError where .png or .pdf need a library that is not installed,
+        OSError where it cannot be written; what was there before is then untouched.
         """
         path = Path(path)
         suffix = path.suffix.lower()
@@ -34,7 +37,7 @@ class Shown:
         }
         if suffix not in writers:
             raise ValueError(f"Drawing.save: {path.name!r} ends in none of {', '.join(writers)}. Choose one of them.")
-        path.write_bytes(writers[suffix]())
+        replace(path, writers[suffix]())
         return path
 
     def _repr_svg_(self) -> str:

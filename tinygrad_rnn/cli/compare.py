@@ -44,12 +44,12 @@ def run(options: argparse.Namespace) -> int:
     ]  # fmt: skip
     console.result(str(report), ok=report.ok, rtol=report.rtol, parameters=rows)
     if options.plot:
-        from ..plots import figure
+        from ..plots import figure, save
 
         made, (axes,) = figure(8, 1.5 + 0.4 * len(rows))
         axes.grid(False)
         report.plot(axes)
-        made.savefig(options.plot, dpi=150)
+        save(made, options.plot)
         console.say(f"Heat map: {options.plot}")
     if not report.ok:
         console.say(f"What is wrong: tinygrad-rnn doctor {options.target}")

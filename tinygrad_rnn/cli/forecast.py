@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
 
     from ..data import column_names, read_column, write_columns
     from ..forecasting import forecast
-    from ..plots import figure
+    from ..plots import figure, save
     from ..plots import forecast as draw
     from ..train import Ended
 
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     if options.plot:
         made, (axes,) = figure(9)
         draw(axes, series, found.fitted, found.beyond, title=f"{os.path.basename(options.path)}, lag {options.lag}")
-        made.savefig(options.plot, dpi=150)
+        save(made, options.plot)
     interrupted = found.ended is Ended.INTERRUPTED
     if interrupted:
         console.say(f"Interrupted: this is the forecast after {found.epochs} epochs; run it again for all of them.")

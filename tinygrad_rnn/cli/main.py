@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from ..errors import CheckpointError, TinygradError
+from ..errors import CheckpointError, TinygradError, explain
+from ..files import advice
 from . import app, bench, compare, completion, doctor, draw, export, forecast, info, sample, train
 from .console import INTERRUPTED, MISSING, NO_READER, REFUSED, MissingExtraError
 
@@ -72,8 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = str(error)
         how = " Train a model first with: tinygrad-rnn train" if isinstance(error, FileNotFoundError) else ""
         return _fail(text + ("" if text.endswith((".", "?")) or not how else ".") + how, REFUSED)
-    except (TinygradError, OSError) as error:
+    except TinygradError as error:
         return _fail(str(error), REFUSED)
+    except OSError as error:
+        got, do = advice(error)
+        return _fail(explain(str(error.filename), got=got, do=do) if error.filename else str(error), REFUSED)
     except MemoryError as error:
         return _fail(f"not enough memory: {error}. Choose smaller sizes.", REFUSED)
 

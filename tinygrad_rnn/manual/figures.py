@@ -81,7 +81,7 @@ class FitPlot:
 def _save(figure: Any, path: str | Path | None) -> None:
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=300)
+        importlib.import_module("tinygrad_rnn.plots").save(figure, path, dpi=300)
 
 
 def loss_curve(losses: Any, path: str | Path | None = "plots/training_loss_curve.png") -> Any:

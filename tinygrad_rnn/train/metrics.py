@@ -3,6 +3,7 @@
 Imports `errors` and `files`.
 """
 
+import errno
 import json
 import os
 from typing import Any
@@ -14,11 +15,17 @@ __all__ = ["append", "read", "rewind"]
 
 
 def append(path: Path, figures: dict[str, Any]) -> None:
-    """Add a line, in one write. NaN and infinity are written as null, for JSON has neither. Raises DataError."""
-    line = json.dumps({key: _plain(value) for key, value in figures.items()}, allow_nan=False) + "\n"
+    """Add a line, in one write, whole or not at all. NaN and infinity are written as null, for JSON has neither.
+
+    Raises DataError.
+    """
+    line = json.dumps({key: _plain(value) for key, value in figures.items()}, allow_nan=False).encode() + b"\n"
     try:
-        with open(path, "ab") as file:
-            file.write(line.encode())
+        with open(path, "ab", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            if file.write(line) < len(line):  # the disk is full in the midst of it
+                file.truncate(end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         got, do = advice(error)
         raise DataError(explain(os.fspath(path), expected="a place to write metrics", got=got, do=do)) from error
