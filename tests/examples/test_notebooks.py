@@ -26,6 +26,11 @@ def texts(notebook):
     return found
 
 
+def shown(cell):
+    """The kinds of pictures and texts under a cell."""
+    return [kind for out in cell.get("outputs", ()) for kind in out.get("data", {})]
+
+
 def test_there_are_four_lessons():
     assert len(NOTEBOOKS) == 4
 
@@ -52,4 +57,5 @@ def test_a_notebook_is_a_lesson_and_small(path):
     code = "".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     assert "**Claim.**" in prose
     assert "assert " in code
+    assert {"image/svg+xml", "image/png"} & {kind for cell in notebook.cells for kind in shown(cell)}, "no picture"
     assert path.stat().st_size < 150_000
