@@ -75,6 +75,13 @@ def test_a_seed_gives_the_same_model_and_the_same_numbers():
     assert values[0] == values[1]
 
 
+def test_what_was_found_once_stays_mended():
+    # sequences of unequal length, differentiated twice and compiled: slices with and without all their axes met
+    parts = (Part("RNNCell", {"hidden_size": 2}, "backwards", True), Part("GRU", {"hidden_size": 4}, "sequences"))
+    small = Model(4, 3, 3, 1, (3, 1, 1), parts, Part("MSELoss", {}, "each"), False, "float64", "default")
+    assert check_model(small) == AGREED
+
+
 def test_a_wrong_rule_is_found(monkeypatch: pytest.MonkeyPatch):
     rule = PRIMITIVES["sigmoid"].vjps[0]
     monkeypatch.setattr(PRIMITIVES["sigmoid"], "vjps", (lambda g, y, x: rule(g, y, x) * 1.01,))

@@ -149,8 +149,10 @@ class Builder:
         self, parts: tuple[Instruction, ...], base: Instruction, axis: int, like: Instruction
     ) -> Instruction | None:
         indices = [p.params["index"] for p in parts]
+        if any(len(index) != base.ndim for index in indices):
+            return None
         varying = [k for k in range(base.ndim) if any(index[k] != indices[0][k] for index in indices)]
-        if len(varying) > 1 or not parts or len(indices[0]) != base.ndim:
+        if len(varying) > 1:
             return None
         where = varying[0] if varying else next((k for k, i in enumerate(indices[0]) if isinstance(i, int)), None)
         if where is None or not all(isinstance(index[where], int) for index in indices):
