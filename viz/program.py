@@ -224,7 +224,7 @@ def _lifetimes(instructions: list[Any], top: float, width: float) -> tuple[str, 
     for i in shown:
         x = LEFT + position[id(i)] * unit
         wide = max(1.5, (last[id(i)] - position[id(i)] + 1) * unit)
-        note = f"{i.op} {i.scope.path}\n{i.dtype} {words.shape(i.shape)}, {words.octets(i.nbytes)}"
+        note = f"{words.clean(f'{i.op} {i.scope.path}')}\n{i.dtype} {words.shape(i.shape)}, {words.octets(i.nbytes)}"
         out.append(
             f'<g class="n op {escape(i.primitive.kind)}"><title>{escape(note)}</title>'
             f'<rect x="{num(x)}" y="{num(y)}" width="{num(wide)}" height="{num(BAR - 1)}"/></g>'

@@ -13,6 +13,8 @@ from typing import Any
 
 from tinygrad_rnn.graph import ancestors
 
+from .words import clean
+
 LOOKING_ON = ("index", "shape")
 """Kinds of op that only look at values: slices, transposes, reshapes."""
 
@@ -24,7 +26,7 @@ class Recording:
     prepared: whether a node is made from parameters alone, for the steps to read (a transposed weight, the sum of two
     biases).
     step: the time step of each node, or None. inferred: whether the steps had to be inferred. path: the
-    module path, cut where a module is collapsed. roots: positions of
+    module path, in signs that can be seen, cut where a module is collapsed. roots: positions of
     what was drawn.
     """
 
@@ -44,7 +46,8 @@ class Recording:
             scope = node.scope
             place = scopes.get(scope)
             if place is None:
-                place = scopes[scope] = (_within(scope.path, collapse), scope.t)
+                path = clean(scope.path) or ascii(scope.path)[1:-1]  # every writer can hold it as it is
+                place = scopes[scope] = (_within(path, collapse), scope.t)
             self.path.append(place[0])
             self.step.append(place[1] if node.primitive is not None else None)
         self.inferred = False
