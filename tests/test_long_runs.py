@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests import long_run
 from tests.benchmarks import scaling
 from tinygrad_rnn.graph import Node
 
@@ -87,3 +88,36 @@ def test_10_000_training_steps_grow_the_process_by_less_than_5_mb():
     grown = scaling.measure("training", 10_000)
     assert grown["resident"] < 5e6
     assert grown["traced"] < 1e6  # CPython keeps up to 2,000 dead tuples of each length; they are no leak
+
+
+def test_three_ways_of_training_agree_step_by_step():
+    runs = {side: long_run.train(side, 100) for side in long_run.SIDES}
+    for side in ("eager", "compiled"):
+        assert max(long_run.drift(runs[side], runs["manual"])) < 1e-13
+    first, last = (np.array(runs["manual"]["parameters"][k]["weight_hh"]) for k in (0, -1))
+    assert np.abs(last - first).max() > 0.01, "nothing was trained"
+
+
+def test_a_run_that_goes_another_way_is_seen(monkeypatch: pytest.MonkeyPatch):
+    by_hand = long_run.train("manual", 100)
+    monkeypatch.setattr(long_run, "LR", long_run.LR * (1 + 1e-9))
+    assert max(long_run.drift(long_run.train("eager", 100), by_hand)) > 1e-11
+
+
+@pytest.mark.parametrize("kind", ["chain", "rnn"])
+def test_a_graph_of_100_000_nodes_takes_less_than_900_bytes_a_node_both_ways(kind: str):
+    measured = long_run.apart("nodes", 100_000, kind)
+    assert measured["nodes"] == pytest.approx(100_000, rel=0.01)
+    assert measured["finite"]
+    assert measured["most"] < 900  # the process as a whole; 400 to 700 were measured
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", long_run.SIDES)
+def test_2000_training_steps_stay_flat_and_do_not_drift(side: str):
+    run = long_run.apart("train", side, 2000)
+    assert run["resident"][-1] - run["resident"][0] < 2e6
+    assert run["traced"] < 20_000  # over 200 steps: one small array left behind by each would be 50,000
+    if side != "manual":
+        by_hand = long_run.apart("train", "manual", 2000)
+        assert max(long_run.drift(run, by_hand)) < 1e-11

@@ -98,10 +98,10 @@ def training(steps: int) -> dict[str, float]:
     try:
         for _ in range(200):
             step()
-        resident = _resident()
+        size = resident()
         for _ in range(steps):
             step()
-        grown = _resident() - resident
+        grown = resident() - size
         tracemalloc.start()
         step()
         before = tracemalloc.get_traced_memory()[0]
@@ -114,7 +114,7 @@ def training(steps: int) -> dict[str, float]:
         gc.enable()
 
 
-def _resident() -> int:
+def resident() -> int:
     """Bytes of the process in memory now (Linux); 0 where the system does not say."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
