@@ -16,7 +16,7 @@ import numpy as np
 
 from .files import Path, replace
 
-__all__ = ["COLOURS", "curves", "figure", "fit", "forecast", "run", "save"]
+__all__ = ["COLOURS", "curves", "figure", "fit", "forecast", "literal", "run", "save"]
 
 COLOURS = {"data": "#0072b2", "model": "#d55e00", "unseen": "#009e73", "other": "#666666", "zone": "#999999"}
 """Of Okabe and Ito's palette: blue, vermilion (the red of it), bluish green, and greys."""
@@ -49,11 +49,16 @@ def save(figure: Any, path: Path, dpi: int = 150) -> None:
     replace(name + suffix, buffer.getvalue())
 
 
+def literal(text: str) -> str:
+    """A text as matplotlib shows it sign by sign: what stands between two dollars would be taken for a formula."""
+    return text.replace("$", r"\$")
+
+
 def curves(axes: Any, lines: Mapping[str, tuple[Any, Any]], *, log: bool = False) -> None:
     """Several (x, y) lines under their names, each with its own dashes; log: a logarithmic y axis."""
     styles = [("#0072b2", "-"), ("#d55e00", "--"), ("#009e73", "-."), ("#666666", ":")]
     for (name, (x, y)), (colour, dashes) in zip(lines.items(), styles * len(lines), strict=False):
-        axes.plot(x, y, dashes, color=colour, label=name, linewidth=1.6, marker="." if len(x) < 12 else None)
+        axes.plot(x, y, dashes, color=colour, label=literal(name), linewidth=1.6, marker="." if len(x) < 12 else None)
     if log:
         axes.set_yscale("log")
     if len(lines) > 1:
@@ -73,7 +78,7 @@ def run(metrics: Sequence[Mapping[str, Any]], title: str = "") -> Any:
         if found:
             lines[name] = ([line["step"] for line in found], [line[key] for line in found])
     curves(axes[0], lines)
-    axes[0].set(xlabel="step", ylabel="loss", title=title)
+    axes[0].set(xlabel="step", ylabel="loss", title=literal(title))
     if norms:
         curves(axes[1], {"norm": ([line["step"] for line in norms], [line["gradient_norm"] for line in norms])})
         axes[1].set(xlabel="step", ylabel="gradient norm", title="norm of the gradient, before clipping")
@@ -85,7 +90,7 @@ def fit(axes: Any, x: np.ndarray, y: np.ndarray, y_hat: np.ndarray, *, title: st
     axes.plot(x, y, color=COLOURS["data"], linewidth=1.0, label="data")
     label = {"model": "model", "unseen": "prediction on unseen data"}[kind]
     axes.plot(x, y_hat, "--", color=COLOURS[kind], linewidth=2.0, label=label)
-    axes.set(xlabel="x", ylabel="y", title=title)
+    axes.set(xlabel="x", ylabel="y", title=literal(title))
     axes.legend(loc="best", edgecolor="none", framealpha=0.8)
 
 
@@ -103,5 +108,5 @@ def forecast(axes: Any, y: np.ndarray, fitted: np.ndarray, beyond: np.ndarray, *
         axes.plot(np.arange(N + K - len(joint), N + K), joint, color=COLOURS["model"], linewidth=2.0, label="forecast")
         axes.axvspan(N - 1, N + K - 1, color=COLOURS["zone"], alpha=0.2, linewidth=0)
         axes.axvline(N - 1, color="black", linewidth=1.5)
-    axes.set(xlabel="step", ylabel="y", title=title)
+    axes.set(xlabel="step", ylabel="y", title=literal(title))
     axes.legend(loc="best", edgecolor="none", framealpha=0.8)

@@ -1,5 +1,6 @@
 """Every tab of the dashboard, driven without a browser."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from tinygrad_rnn.dashboard.engines import ENGINES, fresh
 from tinygrad_rnn.dashboard.series import built_in, uploaded
+from tinygrad_rnn.dashboard.text import LARGEST, _text
 from tinygrad_rnn.errors import DataError
 from tinygrad_rnn.manual.regression import SGD_Optimizer
 from tinygrad_rnn.mistakes import MISTAKES
@@ -167,3 +169,52 @@ def test_bad_uploads_are_told_with_their_place(data, said):
     with pytest.raises(DataError, match=r"bad\.csv") as error:
         uploaded(data, "bad.csv")
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize("cell", ["1_000", "\u0661", "0x10", "1e999", "=1+1", "1;2"])
+def test_cells_that_only_python_or_a_spreadsheet_would_read_are_no_numbers(cell):
+    with pytest.raises(DataError, match=r"a\.csv, line 12: expected 2 finite numbers"):
+        uploaded(table([f"{t},{t % 7}" for t in range(10)] + [f"10,{cell}"] + ["11,5"] * 30), "a.csv")
+
+
+class Upload:
+    """What Streamlit hands over."""
+
+    def __init__(self, data, name="a.txt", size=None):
+        self.name, self.size, self._data = name, len(data) if size is None else size, data
+
+    def getvalue(self):
+        assert self._data is not None, "read although it is too large"
+        return self._data
+
+
+@pytest.mark.parametrize(
+    ("pasted", "file", "said"),
+    [
+        ("", Upload(b"ab\xff"), "a.txt, byte 2: expected utf-8 text"),
+        ("", Upload(b"ab\0"), "a.txt, byte 2: expected text, got a NUL"),
+        ("", Upload(b"x", size=LARGEST + 1), "a.txt: expected at most 5,000,000 bytes, got 5,000,001"),
+        ("x" * (LARGEST + 1), None, "Text: expected at most 5,000,000 characters, got 5,000,001"),
+    ],
+)
+def test_texts_that_will_not_do_are_refused_before_they_cost_anything(pasted, file, said):
+    if file is not None and file.size > LARGEST:
+        file._data = None
+    with pytest.raises(DataError, match=said):
+        _text(pasted, file)
+
+
+def test_what_a_file_says_is_no_markdown():
+    hostile = (
+        "![x](https://example.org/p.png) <img src=x onerror=alert(1)> $x$ `a` :smile: [l](javascript:alert(1)) ~~a~~"
+    )
+
+    def page(text):
+        from tinygrad_rnn.dashboard.kit import tell
+        from tinygrad_rnn.errors import DataError
+
+        tell(DataError(text))
+
+    shown = AppTest.from_function(page, args=(hostile,)).run().error[0].value
+    assert re.sub(r"\\([^\w\s])", "", shown) == re.sub(r"[^\w\s]", "", hostile), "every sign of Markdown is escaped"
+    assert re.sub(r"\\([^\w\s])", r"\1", shown) == hostile, "and shown as it is"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_rnn.data import decoded, embedded_text, read_text, read_words, stream_text, text
+from tinygrad_rnn.data import decoded, embedded_text, read_column, read_text, read_words, stream_text, text
 from tinygrad_rnn.errors import DataError, MissingDataError
 
 
@@ -140,3 +140,21 @@ def test_one_long_line_is_streamed(tmp_path):
 def test_a_word_without_end_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"a.txt: expected words, got one of over 65,536 characters, 'wwww.*spaces\?"):
         list(read_words(written(tmp_path, b"w" * 10_000_000)))
+
+
+@pytest.mark.slow
+def test_one_line_of_a_hundred_megabytes(tmp_path):
+    path = written(tmp_path, (b"w" * 999 + b" ") * 100_000)
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in read_words(path)) == 100_001
+        assert sum(map(len, stream_text(path))) == 100_000_000
+        assert tracemalloc.get_traced_memory()[1] < 2_500_000
+        tracemalloc.reset_peak()
+        with pytest.raises(
+            DataError, match="line 1: expected rows of a table, got a line of over 1,048,576 characters"
+        ):
+            read_column(path)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()

@@ -10,12 +10,23 @@ import argparse
 import json
 import math
 import sys
+import unicodedata
 from typing import Any
 
 from ..errors import TinygradError
 from ..train.reports import Bar, Lines, Quiet, Report
 
-__all__ = ["FAILED", "MISSING", "OK", "REFUSED", "Console", "MissingExtraError", "RefusedError", "report_for"]
+__all__ = [
+    "FAILED",
+    "MISSING",
+    "OK",
+    "REFUSED",
+    "Console",
+    "MissingExtraError",
+    "RefusedError",
+    "report_for",
+    "visible",
+]
 
 OK, FAILED, REFUSED, MISSING, INTERRUPTED, NO_READER = 0, 1, 2, 3, 130, 141
 
@@ -45,14 +56,14 @@ class Console:
     def say(self, text: str = "") -> None:
         """A remark: left out when quiet or in JSON."""
         if not (self.quiet or self.json):
-            print(text, flush=True)
+            print(visible(text), flush=True)
 
     def result(self, text: str, /, **data: Any) -> None:
         """What was asked for, as text or as one line of JSON, in which NaN and infinity become null."""
         if self.json:
             print(json.dumps(_plain(data), ensure_ascii=False), flush=True)
         elif text:
-            print(text, flush=True)
+            print(visible(text), flush=True)
 
 
 def report_for(console: Console) -> Report:
@@ -65,6 +76,15 @@ def report_for(console: Console) -> Report:
         except ImportError:
             pass
     return Lines()
+
+
+def visible(text: str) -> str:
+    """A text whose control signs are shown and not obeyed: names out of a file must not write to the terminal's title,
+    colours or clipboard. Line ends and tabs stay."""
+    if text.isprintable():
+        return text
+    obeyed = ("Cc", "Cf", "Cs")
+    return "".join(ascii(c)[1:-1] if unicodedata.category(c) in obeyed and c not in "\n\t" else c for c in text)
 
 
 def _plain(value: Any) -> Any:

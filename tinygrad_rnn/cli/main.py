@@ -11,7 +11,7 @@ from .. import __version__
 from ..errors import CheckpointError, TinygradError, explain
 from ..files import advice
 from . import app, bench, compare, completion, doctor, draw, export, forecast, info, sample, train
-from .console import INTERRUPTED, MISSING, NO_READER, REFUSED, MissingExtraError
+from .console import INTERRUPTED, MISSING, NO_READER, REFUSED, MissingExtraError, visible
 
 __all__ = ["main", "parser"]
 
@@ -83,5 +83,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(text: str, code: int) -> int:
-    print(f"tinygrad-rnn: {text}", file=sys.stderr)
+    print(f"tinygrad-rnn: {visible(text)}", file=sys.stderr)
     return code

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 
 from .arguments import Commands, at_least, command
-from .console import OK, Console
+from .console import OK, Console, visible
 
 __all__ = ["add"]
 
@@ -40,9 +41,10 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         console.result("", prompt=options.prompt, text="".join(pieces), seed=options.seed)
         return OK
-    print(options.prompt, end="")
+    shown = visible if sys.stdout.isatty() else str
+    print(shown(options.prompt), end="")
     for piece in pieces:
-        print(piece, end="", flush=True)
+        print(shown(piece), end="", flush=True)
     print()
     return OK
 

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ..plots import literal
+
 __all__ = ["Report", "Row", "Steps", "Verdict"]
 
 _HEADINGS = ("parameter", "shape", "verdict", "max abs", "max rel", "cosine", "worst entry", "differences", "torch")
@@ -167,7 +169,7 @@ class Report:
             ax = plt.subplots(figsize=(2 + 0.5 * len(times), 1.2 + 0.4 * len(self.rows)), layout="constrained")[1]
         image = ax.imshow(np.log10(np.clip(table, 1e-16, None)), cmap="magma", vmin=-16, vmax=0, aspect="auto")
         ax.set_xticks(range(len(times)), [str(t) for t in times])
-        ax.set_yticks(range(len(self.rows)), [row.name for row in self.rows])
+        ax.set_yticks(range(len(self.rows)), [literal(row.name) for row in self.rows])
         ax.set_xlabel("time step")
         ax.set_title("error of the handwritten gradient")
         ax.figure.colorbar(image, ax=ax, label="log10 of the relative error")

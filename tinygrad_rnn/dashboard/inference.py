@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from tinygrad_rnn import plots
-from tinygrad_rnn.dashboard.kit import Job, show
+from tinygrad_rnn.dashboard.kit import Job, literal, show
 from tinygrad_rnn.manual.regression import Apply_RNN
 
 __all__ = ["tab"]
@@ -28,7 +28,7 @@ def tab() -> Job | None:
         x, y = data.x_unseen[:, 0], data.y_unseen[:, 0]
         show(st, lambda axes: plots.fit(axes, x, y, y_hat[:, 0], title=title, kind="unseen"))
         st.caption(
-            f"{len(x)} steps of {data.name}, which training never saw. The first few are worse: the state starts at "
-            "zero and the model has to hear a little before it can speak."
+            f"{len(x)} steps of {literal(data.name)}, which training never saw. The first few are worse: the state "
+            "starts at zero and the model has to hear a little before it can speak."
         )
     return None

@@ -1,5 +1,6 @@
 """What the tabs share: the loop that trains in view of the user, and sentences for what goes wrong."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,7 +10,7 @@ import streamlit as st
 
 from tinygrad_rnn import plots
 
-__all__ = ["Job", "show", "tell", "watch"]
+__all__ = ["Job", "literal", "show", "tell", "watch"]
 
 Job = Callable[[], None]
 """What a tab wants done after all tabs are on the page, so that none stays empty meanwhile."""
@@ -59,4 +60,9 @@ def watch(
 
 def tell(error: Exception) -> None:
     """An error as a sentence on the page."""
-    st.error(str(error))
+    st.error(literal(str(error)))
+
+
+def literal(text: str) -> str:
+    """A text from a file, or its name, as Markdown shows it sign by sign: no link, no picture, no formula."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)

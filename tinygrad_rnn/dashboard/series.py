@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from tinygrad_rnn.errors import DataError, explain
 __all__ = ["Series", "built_in", "uploaded"]
 
 LARGEST, LONGEST = 2_000_000, 2000
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 class Series(NamedTuple):
@@ -75,7 +77,4 @@ def uploaded(data: bytes, name: str) -> Series:
 
 
 def _is_number(cell: str) -> bool:
-    try:
-        return math.isfinite(float(cell))
-    except ValueError:
-        return False
+    return _NUMBER.fullmatch(cell) is not None and math.isfinite(float(cell))

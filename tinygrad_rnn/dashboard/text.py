@@ -85,11 +85,13 @@ def _steps(model: LanguageModel, batches: StreamBatches, updates: int) -> Iterat
 
 
 def _text(pasted: str, file) -> str:
-    """What to learn. Raises DataError for an upload that is no text, or too large."""
+    """What to learn. Raises DataError for an upload that is no text, and for what is too large."""
     if file is not None:
         if file.size > LARGEST:
             raise DataError(explain(file.name, expected=f"at most {LARGEST:,} bytes", got=f"{file.size:,}"))
         return "".join(decoded([file.getvalue()], file.name, "utf-8"))
+    if len(pasted) > LARGEST:
+        raise DataError(explain("Text", expected=f"at most {LARGEST:,} characters", got=f"{len(pasted):,}"))
     return pasted or embedded_text()
 
 

@@ -6,7 +6,7 @@ import streamlit as st
 from tinygrad_rnn import plots
 from tinygrad_rnn.dashboard import series
 from tinygrad_rnn.dashboard.engines import ENGINES, fresh
-from tinygrad_rnn.dashboard.kit import Job, show, tell, watch
+from tinygrad_rnn.dashboard.kit import Job, literal, show, tell, watch
 from tinygrad_rnn.errors import DataError
 from tinygrad_rnn.manual.regression import Apply_RNN, SGD_Optimizer
 
@@ -51,7 +51,9 @@ def _data() -> series.Series | None:
         return series.built_in()
     try:
         found = series.uploaded(file.getvalue(), file.name)
-        st.caption(f"{len(found.x)} steps of {file.name} to learn, the last {len(found.x_unseen)} left unseen.")
+        st.caption(
+            f"{len(found.x)} steps of {literal(file.name)} to learn, the last {len(found.x_unseen)} left unseen."
+        )
         return found
     except DataError as error:
         tell(error)
