@@ -8,8 +8,10 @@ hooks on leaves and optimisers meet nothing unusual.
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import gc
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -75,8 +77,9 @@ def _pull_back(g: Any, y: Any, *xs: Any, call: Call) -> list[Any]:
                 f"contains the first gradient (autograd.grad(..., create_graph=True))."
             )
         cotangents[i] = part
-    gradients = call.run.backward(cotangents, call.ticket)
-    return [None if a is None else a.copy() for a in gradients]
+    with call.run.lock:
+        gradients = call.run.backward(cotangents, call.ticket)
+        return [None if a is None else a.copy() for a in gradients]
 
 
 def _no_forward(*_: Any, **__: Any) -> Any:
@@ -103,15 +106,16 @@ class Entry:
     def call(self, leaves: Sequence[Any]) -> Any:
         """Replay the forward part on new arrays."""
         recording = self.recording
-        run = self.pool.idle()
-        buffers = run.forward([x.array if isinstance(x, Tensor) else x for x in leaves])
-        outputs: list[Any] = [
-            leaves[recording.identical[i]] if i in recording.identical else make(np.array(buffer))
-            for i, buffer in enumerate(buffers[: len(buffers) - len(recording.effects)])
-        ]
-        self.write_effects(buffers[len(outputs) :])
-        if recording.live:
-            self._attach(outputs, self.parents(leaves), run)
+        with self.pool.lock:
+            run = self.pool.idle()
+            buffers = run.forward([x.array if isinstance(x, Tensor) else x for x in leaves])
+            outputs: list[Any] = [
+                leaves[recording.identical[i]] if i in recording.identical else make(np.array(buffer))
+                for i, buffer in enumerate(buffers[: len(buffers) - len(recording.effects)])
+            ]
+            self.write_effects(buffers[len(outputs) :])
+            if recording.live:
+                self._attach(outputs, self.parents(leaves), run)
         return fill(recording.template, outputs)
 
     def write_effects(self, buffers: Sequence[np.ndarray]) -> None:
@@ -179,6 +183,7 @@ class Compiled:
 
     function: what was compiled. Every signature (structure, shapes, dtypes and requires_grad of the arrays, values of
     everything else) is recorded once and replayed afterwards; so is every change of what the function closes over.
+    Threads may share it: they take turns. A deep copy has programs of its own.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -188,6 +193,7 @@ class Compiled:
         self._guards = Guards(function)
         self._entries: dict[Any, Entry] = {}
         self._recent: Recent | None = None
+        self._lock = threading.RLock()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         state = current()
@@ -199,6 +205,10 @@ class Compiled:
 
     def entry(self, args: Any, kwargs: Any, leaves: list[Any]) -> Entry:
         """The program for these arguments, recorded if it is new; their arrays are appended to `leaves`."""
+        with self._lock:
+            return self._entry(args, kwargs, leaves)
+
+    def _entry(self, args: Any, kwargs: Any, leaves: list[Any]) -> Entry:
         recent = self._recent
         if recent is not None and not kwargs and recent.fits(args, self._guards.version()):
             leaves += args
@@ -216,6 +226,9 @@ class Compiled:
         if not kwargs and all(type(x) is Tensor for x in args):
             self._recent = Recent(args, self._guards.version(), entry)
         return entry
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
+        return Compiled(copy.deepcopy(self.function, memo))  # views of a plan's buffers would be copied apart
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """A compiled method: one program cache for each object it is bound to."""

@@ -7,6 +7,7 @@ another call gets a plan of its own, up to a few.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -23,11 +24,12 @@ MOST_PLANS = 4
 
 class Run:
     """One plan in use. ticket: counts its calls; a backward with an old ticket is stale. owner: what may still call
-    backward.
+    backward. lock: that of its pool.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, lock: Any) -> None:
         self.program = program
+        self.lock = lock
         self._prepare()
         self.ticket = 0
         self.spent = True
@@ -81,11 +83,16 @@ class Run:
 
 
 class Pool:
-    """The plans of one program."""
+    """The plans of one program.
+
+    lock: held from the choice of a run until its results are copied, and while one is swept, for threads may share a
+    compiled function; reentrant, since a sweep may meet a finaliser.
+    """
 
     def __init__(self, program: Program) -> None:
         self.program = program
         self.runs: list[Run] = []
+        self.lock = threading.RLock()
 
     def idle(self) -> Run:
         """A plan whose last call is over; the oldest one if all still wait for their backward()."""
@@ -93,7 +100,7 @@ class Pool:
             if run.idle():
                 return run
         if len(self.runs) < MOST_PLANS:
-            self.runs.append(Run(self.program))
+            self.runs.append(Run(self.program, self.lock))
         else:
             self.runs.append(self.runs.pop(0))
         return self.runs[-1]
