@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import checkpoint, nn
-from .creation import from_numpy
+from .creation import as_tensor, from_numpy
 from .data.vocabulary import Vocabulary
 from .errors import CheckpointError, DataError, explain
 from .state import no_grad
@@ -73,8 +73,8 @@ class LanguageModel(nn.Module):
 def objective(model: LanguageModel, batch: Any, state: Any) -> tuple[Tensor, Any]:
     """Cross entropy in nats per token of a chunk (x, y), each (T, B) int, and the state to carry on."""
     x, y = batch
-    scores, state = model(from_numpy(x), state)
-    return nn.functional.cross_entropy(scores.flatten(0, 1), from_numpy(y).flatten()), state
+    scores, state = model(as_tensor(x), state)
+    return nn.functional.cross_entropy(scores.flatten(0, 1), as_tensor(y).flatten()), state
 
 
 def load(path: str | os.PathLike[str]) -> LanguageModel:

@@ -124,6 +124,11 @@ def _constant(value: Any, like: Tensor) -> Tensor:
     return value.to(like.dtype) if isinstance(value, Tensor) else Tensor(np.asarray(value, dtype=like.dtype))
 
 
+def _features_last(x: Any) -> Any:
+    """(X, m, T) -> (T, m, X)."""
+    return np.transpose(x if isinstance(x, Tensor) else np.asarray(x), (2, 1, 0))
+
+
 def _frozen_second_bias(rnn: nn.RNN) -> None:
     """By hand there is one bias, and PyTorch has two: the second stays zero."""
     rnn.bias_hh_l0.data.array[...] = 0.0
@@ -221,12 +226,12 @@ class CharModel(Twin):
 
     def forward(self, x: Any) -> Tensor:
         """x: (X, m, T) float. Returns the scores z: (T, m, Y)."""
-        return self.head(self.rnn(_constant(np.moveaxis(np.asarray(x), 2, 0).swapaxes(1, 2), self.head.weight))[0])
+        return self.head(self.rnn(_constant(_features_last(x), self.head.weight))[0])
 
     def loss(self, x: Any, y: Any, epsilon: float = 0.0) -> Tensor:
         """-1/m sum y log(softmax(z) + epsilon), summed over time. y: (Y, m, T), one-hot."""
         z = self(x)
-        target = _constant(np.moveaxis(np.asarray(y), 2, 0).swapaxes(1, 2), z)
+        target = _constant(_features_last(y), z)
         logs = np.log(F.softmax(z, dim=-1) + epsilon) if epsilon else F.log_softmax(z, dim=-1)
         return (target * logs).sum() * (-1.0 / target.shape[1])
 

@@ -21,6 +21,7 @@ class Readable:
 
     if TYPE_CHECKING:
         array: np.ndarray
+        node: Any
 
         @property
         def requires_grad(self) -> bool: ...
@@ -46,6 +47,15 @@ class Readable:
         reason = current().tracing
         if reason:
             raise GraphError(f"{what}{current().scope.where()} at {call_site()}: {reason}")
+
+    def _known(self, what: str) -> np.ndarray:
+        """The array, for whoever decides by its values; what: who does, for the message.
+
+        Raises GraphError while a compiler records and the tensor has a history there: a replay would decide as then.
+        """
+        if self.node is not None:
+            self._readable(what)
+        return self.array
 
     def __bool__(self) -> bool:
         if self.array.size != 1:
@@ -77,3 +87,8 @@ class Readable:
         if not self.array.ndim:
             raise DTypeError("iteration over a 0-d tensor")
         return (self[i] for i in range(self.array.shape[0]))
+
+
+def values_of(x: Any, what: str) -> Any:
+    """The array of a tensor, for whoever decides by its values, see `_known`; anything else as it is."""
+    return x._known(what) if isinstance(x, Readable) else x

@@ -324,10 +324,16 @@ METHODS: dict[str, tuple[Callable[..., Any], str] | Callable[..., Any]] = {
     "new_full": (lambda self, size, value, dtype=None: _fill(_new(np.zeros, self, size, dtype), value), "`value`s."),
     "new_tensor": (lambda self, data, dtype=None: make(as_array(data, dtype or self.dtype)), "`data` in this dtype."),
     "zero_": (lambda self: _fill(self, 0), "Write 0 into every entry."),
-    "allclose": (lambda self, other, **kw: bool(np.allclose(self.array, as_array(other), **kw)), "As np.allclose."),
-    "equal": (lambda self, other: bool(np.array_equal(self.array, as_array(other))), "Whether all entries agree."),
+    "allclose": (
+        lambda self, other, **kw: bool(np.allclose(self._known("allclose()"), as_array(other), **kw)),
+        "As np.allclose.",
+    ),
+    "equal": (
+        lambda self, other: bool(np.array_equal(self._known("equal()"), as_array(other))),
+        "Whether all entries agree.",
+    ),
     "nonzero": (
-        lambda self, as_tuple=False: pointwise.where(self) if as_tuple else make(np.argwhere(self.array)),
+        lambda self, as_tuple=False: pointwise.where(self) if as_tuple else make(np.argwhere(self._known("nonzero()"))),
         "Indices of the entries that are not 0, (N, ndim), or a tuple of one index tensor per axis.",
     ),
     "bernoulli_": (

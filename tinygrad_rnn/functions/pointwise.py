@@ -14,6 +14,7 @@ from ..dtypes import mixed, with_number
 from ..errors import ShapeError
 from ..ops import contract, elementwise, special
 from ..primitive import PRIMITIVES
+from ..reading import values_of
 from ..tensor import Tensor, apply, array_of, cast, make
 from .common import floating
 
@@ -74,7 +75,7 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     """x where the condition holds, else y; with one argument the indices where it holds, as
     `nonzero(as_tuple=True)`."""
     if x is None or y is None:
-        return tuple(make(i) for i in np.nonzero(array_of(condition)))
+        return tuple(make(i) for i in np.nonzero(values_of(condition, "where(condition)")))
     if isinstance(x, Tensor) and isinstance(y, Tensor):
         dtype = mixed(x.array.dtype, x.array.ndim, y.array.dtype, y.array.ndim)
         x, y = cast(x, dtype), cast(y, dtype)

@@ -14,7 +14,8 @@ from ..errors import ShapeError
 from ..ops import shape
 from ..ops.reduce import normalise
 from ..ops.shape import resolve
-from ..tensor import Tensor, apply, array_of
+from ..reading import values_of
+from ..tensor import Tensor, apply
 from .common import axis_of, same_dtype, sizes_of
 
 
@@ -107,7 +108,7 @@ def repeat(x: Tensor, *sizes: Any) -> Tensor:
 
 def repeat_interleave(x: Tensor, repeats: Any, dim: int | None = None) -> Tensor:
     """Every entry repeated, as np.repeat."""
-    return np.repeat(x, array_of(repeats), dim)  # type: ignore[arg-type,return-value]
+    return np.repeat(x, values_of(repeats, "repeat_interleave()"), dim)  # type: ignore[arg-type,return-value]
 
 
 def cat(tensors: Any, dim: int = 0) -> Tensor:

@@ -34,27 +34,27 @@ def _size(a: Any, axis: Any = None) -> int:
 
 @implements(np.array_equal)
 def _array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> bool:
-    return bool(np.array_equal(_values(a1), _values(a2), equal_nan=equal_nan))
+    return bool(np.array_equal(_values(a1, "array_equal()"), _values(a2, "array_equal()"), equal_nan=equal_nan))
 
 
 @implements(np.allclose)
 def _allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
-    return bool(np.allclose(_values(a), _values(b), rtol, atol, equal_nan))
+    return bool(np.allclose(_values(a, "allclose()"), _values(b, "allclose()"), rtol, atol, equal_nan))
 
 
 @implements(np.isclose)
 def _isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
-    return np.isclose(_values(a), _values(b), rtol, atol, equal_nan)
+    return np.isclose(_values(a, "isclose()"), _values(b, "isclose()"), rtol, atol, equal_nan)
 
 
 @implements(np.nonzero)
 def _nonzero(a: Any) -> tuple[Any, ...]:
-    return np.nonzero(_values(a))
+    return np.nonzero(_values(a, "nonzero()"))
 
 
-def _values(a: Any) -> Any:
-    """The array of a Tensor: the answer depends on values and carries no gradient."""
-    return getattr(a, "array", a)
+def _values(a: Any, what: str) -> Any:
+    """The array of a Tensor: the answer depends on values and carries no gradient. Raises where those are unknown."""
+    return a._known(what) if hasattr(a, "_known") else a  # Tensor, which ops do not know
 
 
 # choice
@@ -93,14 +93,14 @@ def _full_like(a: Any, fill_value: Any, dtype: Any = None) -> Any:
 
 @implements(np.argsort)
 def _argsort(a: Any, axis: int | None = -1, *, stable: bool | None = None) -> Any:
-    return np.argsort(_values(a), axis=axis, stable=True)
+    return np.argsort(_values(a, "argsort()"), axis=axis, stable=True)
 
 
 @implements(np.sort)
 def _sort(a: Any, axis: int | None = -1, *, stable: bool | None = None) -> Any:
     if axis is None:
         a, axis = np.reshape(a, -1), 0
-    return np.take_along_axis(a, np.argsort(_values(a), axis=axis, stable=True), axis=axis)
+    return np.take_along_axis(a, np.argsort(_values(a, "sort()"), axis=axis, stable=True), axis=axis)
 
 
 # diagonals and differences

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DTypeError, ShapeError
+from ...errors import DTypeError, GraphError, ShapeError
 from ...ops.contract import matmul
 from ...ops.elementwise import stop_gradient, where
 from ...ops.index import Slot, take
@@ -87,6 +87,11 @@ def embedding(
 
 
 def _shrink(weight: Tensor, rows: np.ndarray, max_norm: float, norm_type: float) -> None:
+    if current().tracing:
+        raise GraphError(
+            f"embedding{current().scope.where()}: max_norm shrinks rows of the table in place, those that are looked "
+            f"up, which a compiled program cannot repeat. Look up outside of the compiled function."
+        )
     norms = np.linalg.norm(weight.array[rows], ord=norm_type, axis=1)
     large = norms > max_norm
     if large.any():
@@ -97,7 +102,8 @@ def _shrink(weight: Tensor, rows: np.ndarray, max_norm: float, norm_type: float)
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """(...) int -> (..., C) int64, 1 at the class and 0 elsewhere; C is the largest class + 1 unless given."""
-    largest = int(tensor.array.max()) if tensor.array.size else -1
+    labels = tensor._known("one_hot() without num_classes") if num_classes == -1 else tensor.array
+    largest = int(labels.max()) if labels.size else -1
     if tensor.array.size and tensor.array.min() < 0:
         raise RuntimeError("one_hot: Class values must be non-negative.")
     if num_classes != -1 and largest >= num_classes:

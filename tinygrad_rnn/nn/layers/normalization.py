@@ -124,7 +124,8 @@ class BatchNorm1d(Module):
                 tracked: Any = self.num_batches_tracked
                 tracked.array += 1
             if self.momentum is None:
-                momentum = 1.0 / int(self.num_batches_tracked)
+                count: Any = self.num_batches_tracked
+                momentum = 1.0 / (count.to(self.running_mean.dtype) if current().tracing else int(count))
         learning = self.training or not self.track_running_stats
         return F.batch_norm(
             input, self.running_mean, self.running_var, self.weight, self.bias, learning, momentum, self.eps

@@ -154,7 +154,7 @@ class RNNBase(Module):
 
     def _forward_packed(self, input: PackedSequence, hx: Any) -> tuple[Any, Any]:
         check_input(self, input.data, packed=True)
-        sizes = input.batch_sizes.array.tolist()
+        sizes = input.batch_sizes._known("the lengths in a PackedSequence (pack inside, by a list)").tolist()
         state = None if hx is None else check_state(self, hx, sizes[0])
         if state is not None and input.sorted_indices is not None:
             state = _reordered(state, input.sorted_indices)
@@ -211,6 +211,7 @@ class RNNBase(Module):
 
 
 def _reordered(state: Any, order: Tensor) -> State:
+    order = make(order.array)  # the caller's stays one without history, whose values are known
     return tuple(take(part, order, pattern=(slice(None), Slot(0))) for part in state)
 
 

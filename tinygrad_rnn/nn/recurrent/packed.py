@@ -17,7 +17,10 @@ from ...errors import ShapeError
 from ...ops.elementwise import where
 from ...ops.index import Slot, take
 from ...ops.shape import reshape, stack
-from ...tensor import Tensor, array_of, cast, make
+from ...reading import values_of
+from ...tensor import Tensor, cast, make
+
+_WHAT = "the lengths of sequences (a list of them is known, and selects the program)"
 
 
 class PackedSequence(NamedTuple):
@@ -51,7 +54,7 @@ class PackedSequence(NamedTuple):
 
 
 def _lengths(lengths: Any) -> np.ndarray:
-    return np.asarray(array_of(lengths) if not isinstance(lengths, list | tuple) else [int(n) for n in lengths])
+    return np.asarray(values_of(lengths, _WHAT) if not isinstance(lengths, list | tuple) else [int(n) for n in lengths])
 
 
 def _rows(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -117,7 +120,7 @@ def pad_packed_sequence(
     padding_value: what stands behind the end. total_length: T, at least the longest length (the default).
     Raises ValueError if total_length is too short.
     """
-    sizes = sequence.batch_sizes.array
+    sizes = sequence.batch_sizes._known(_WHAT)
     longest = len(sizes)
     if total_length is not None and total_length < longest:
         raise ValueError(
@@ -130,7 +133,7 @@ def pad_packed_sequence(
     inside = np.arange(total)[:, None] < lengths
     rows = np.where(inside, np.concatenate([rows, np.zeros((total - longest, len(lengths)), rows.dtype)]), 0)
     if sequence.unsorted_indices is not None:
-        back = sequence.unsorted_indices.array
+        back = sequence.unsorted_indices._known(_WHAT)
         rows, inside, lengths = rows[:, back], inside[:, back], lengths[back]
     if batch_first:
         rows, inside = rows.T, inside.T
