@@ -3,7 +3,7 @@
 Floor 8. The subclass becomes a primitive of kind "custom" whose joint rule calls its `backward`, so such an op stands
 in the graph
 like any other: it is drawn, checked and swept. In a second-order sweep `backward` itself runs on Tensors and is
-recorded.
+recorded. A compiler records both `forward` and `backward` op by op, so they may read no values (`x.numpy()`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from .errors import GraphError, ShapeError
 from .primitive import Primitive
-from .state import enable_grad, is_grad_enabled, no_grad
+from .state import current, enable_grad, is_grad_enabled, no_grad
 from .tensor import Tensor, apply, make
 
 
@@ -88,16 +88,20 @@ class Function:
         if not flowing:
             return outputs
         # One op has one output here: several are laid end to end, and cut out again below.
-        arrays = [listed[i].array for i in flowing]
+        traced = bool(current().tracing)
+        arrays = [listed[i] if traced else listed[i].array for i in flowing]
         packed = arrays[0] if len(arrays) == 1 else np.concatenate([a.reshape(-1) for a in arrays])
         call = _Call(cls, ctx, args, [a.shape for a in arrays], flowing, len(listed), packed)
+        tensors = [a for a in args if isinstance(a, Tensor)]
         assert cls._primitive is not None
-        result = apply(cls._primitive, [a for a in args if isinstance(a, Tensor)], {"call": call})
+        # A compiler records what forward does, op by op; the node that stands for it adds the backward to its result.
+        result = apply(*((_traced, [packed, *tensors]) if traced else (cls._primitive, tensors)), {"call": call})
         call.ready = None
         start = 0
-        for i, array in zip(flowing, arrays, strict=True):
-            cut = result if len(flowing) == 1 else result[start : start + array.size].reshape(array.shape)
-            start += array.size
+        for i, shape in zip(flowing, call.shapes, strict=True):
+            size = math.prod(shape)
+            cut = result if len(flowing) == 1 else result[start : start + size].reshape(shape)
+            start += size
             listed[i] = cut
         return tuple(listed) if many else listed[0]
 
@@ -113,12 +117,12 @@ class _Call:
         shapes: list[tuple[int, ...]],
         flowing: list[int],
         outputs: int,
-        ready: np.ndarray,
+        ready: Any,
     ) -> None:
         self.function, self.ctx, self.shapes, self.flowing, self.outputs = function, ctx, shapes, flowing, outputs
         # tensors among the arguments are parents of the node, and must not be held twice
         self.template = [None if isinstance(a, Tensor) else (a,) for a in args]
-        self.ready: np.ndarray | None = ready
+        self.ready: Any = ready
 
     def __repr__(self) -> str:
         return f"{self.function.__name__}.apply"
@@ -169,3 +173,11 @@ def _pull_back(g: Any, y: Any, *inputs: Any, call: _Call) -> list[Any]:
                 f"{call.function.__name__}.backward: gradient {i} must be a Tensor or None, got {type(r).__name__}."
             )
     return kept if recorded else [r.array if isinstance(r, Tensor) else r for r in kept]
+
+
+def _pull_back_traced(g: Any, y: Any, result: Any, *inputs: Any, call: _Call) -> list[Any]:
+    """As `_pull_back`; nothing flows into what `forward` did."""
+    return [None, *_pull_back(g, y, *inputs, call=call)]
+
+
+_traced = Primitive("traced", lambda result, *_, call: result, "alias", joint=_pull_back_traced, saves="y*")

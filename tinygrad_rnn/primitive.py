@@ -26,6 +26,7 @@ class Primitive:
     name: what errors, drawings and programs call it.
     forward: the array function; arrays come positionally and everything else (axes, shapes) by keyword.
     kind: "elementwise", "reduce", "contract", "shape", "index", "random" or "custom"; readers of graphs switch on it.
+        Of a custom op the compiler knows only that equal arguments give equal results.
     vjps: one rule per array argument, `rule(g, y, *inputs, **params)`: the cotangent of the output in, that of the
         argument out. `None` where the argument has no derivative (an index, a mask).
     every: instead of `vjps`, for ops with any number of arguments: `every(i, g, y, *inputs, **params)` for argument i.

@@ -91,11 +91,13 @@ def _turned(args: Any) -> Any:
     """The arrays with their entries in reverse order."""
     found: list[Any] = []
     template = flatten(args, found, [])
-    turned = [
-        tg.tensor(x.detach().numpy().reshape(-1)[::-1].reshape(tuple(x.shape)).copy(), requires_grad=x.requires_grad)
-        for x in found
-    ]
-    return fill(template, turned)
+
+    def turned(x: Any) -> Any:
+        if not isinstance(x, tg.Tensor):
+            return x.reshape(-1)[::-1].reshape(x.shape).copy()
+        return tg.tensor(turned(x.detach().numpy()), requires_grad=x.requires_grad)
+
+    return fill(template, [turned(x) for x in found])
 
 
 def _outcome(subject: Subject, function: Callable[..., Any], seed: int) -> _Outcome:

@@ -163,11 +163,9 @@ def _lower(
                     f"the function closes over a tensor with history ({node.describe()}), which a replay cannot see.",
                     "Pass it as an argument, or detach() it outside.",
                 )
-            if node.primitive.kind == "custom":
-                raise refuse(
-                    f"{node.describe()} is an op of your own that keeps values of this one call.",
-                    "Call it outside of the compiled function, or write it in primitives.",
-                )
+            if node.primitive.kind == "alias":  # its result was recorded; it only has a rule of its own
+                lowered[node] = lowered[node.parents[0]]
+                continue
             if node.op in ("take", "put") and any(p.dtype == np.bool_ for p in node.parents[1:]):
                 raise refuse(
                     f"{node.describe()} reads through a mask, so its shape depends on values.",

@@ -1,0 +1,112 @@
+"""Ops of the user's own in a compiled function: `autograd.Function`, recorded with its own backward, and primitives of
+which the compiler knows nothing.
+"""
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tg
+from tests.compiler.same import Subject, assert_same, tensor
+from tests.test_function import Cube, ExpOfOutput, ScaledPair
+from tinygrad_rnn.errors import GraphError
+from tinygrad_rnn.primitive import Primitive
+
+
+class Binary(tg.Function):
+    """A step, whose gradient passes straight through where the input is small."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.inside = abs(x) < 1
+        return (x > 0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.inside
+
+
+class Hidden(tg.Function):
+    """Keeps what is neither input nor output."""
+
+    @staticmethod
+    def forward(ctx, x, power):
+        ctx.inner, ctx.power = np.tanh(x), power
+        return ctx.inner**power
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.power * ctx.inner ** (ctx.power - 1) * (1 - ctx.inner * ctx.inner), None
+
+
+def pair(x):
+    product, total, mask = ScaledPair.apply(x, 3.0, x * x)
+    return product, total, np.where(mask, product, 0)
+
+
+def loop(xs):
+    h, states = xs[0] * 0, []
+    for t, x in enumerate(xs):
+        with tg.scope("cell", t=t):
+            h = Hidden.apply(Cube.apply(x * 0.5) + h, 2)
+        states.append(h + Binary.apply(x))
+    return np.stack(states)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize(
+    "function",
+    [Cube.apply, ExpOfOutput.apply, Binary.apply, pair, loop, lambda x: Cube.apply(Hidden.apply(x, 3)) * x],
+    ids=["input saved", "output saved", "straight through", "several outputs", "in a loop", "nested"],
+)
+def test_functions_equal_eager(function, order):
+    assert_same(lambda: Subject(function, (tensor(4, 3),)), order=order)
+
+
+def test_what_a_function_does_is_batched_across_time():
+    compiled = tg.compile(lambda xs: sum(Cube.apply(x).sum() for x in xs))
+    powers = [i for i in compiled.program(tensor(6, 3)).instructions if i.op == "multiply" and i.size == 18]
+    assert 2 <= len(powers) <= 6, "of all steps together, forward and backward"
+    assert all(i.size == 18 for i in compiled.program(tensor(6, 3)).instructions if i.op == "multiply" and i.size > 1)
+
+
+def test_functions_that_read_values_are_refused_by_name():
+    class Reading(Cube):
+        @staticmethod
+        def forward(ctx, x):
+            return tg.from_numpy(x.detach().numpy() ** 3)
+
+    class ReadingBack(Cube):
+        @staticmethod
+        def backward(ctx, g):
+            return tg.from_numpy(g.detach().numpy() ** 3)
+
+    for op in (Reading, ReadingBack):
+        with pytest.raises(GraphError, match=r"numpy\(\).* at test_functions.py:\d+: compile is recording"):
+            tg.compile(op.apply)(tensor(3))
+
+
+def test_a_wrong_number_of_gradients_is_refused():
+    class TooMany(Cube):
+        @staticmethod
+        def backward(ctx, g):
+            return g, g
+
+    with pytest.raises(GraphError, match=r"TooMany.backward: expected 1 gradients, .* got 2"):
+        tg.compile(TooMany.apply)(tensor(3))
+
+
+def test_primitives_of_the_custom_kind_run_as_they_are():
+    """Sorted rows, whose cotangent goes back to where the entries were: made of array functions, opaque."""
+    unsort = Primitive("unsort", lambda g, x: np.take_along_axis(g, np.argsort(np.argsort(x)), -1), "custom")
+    rows = Primitive("sort_rows", np.sort, "custom", vjps=(lambda g, y, x: unsort(g, x),), saves="0")
+
+    def function(xs):
+        total = xs[0] * 0
+        for x in xs:
+            total = np.tanh(total + rows(x * x[0]))
+        return total
+
+    compiled = tg.compile(function)
+    for seed in (0, 1):
+        compiled.check(tensor(5, 2, 4, seed=seed), rtol=1e-12, atol=1e-12)
+    assert sum(i.op == "sort_rows" for i in compiled.program(tensor(5, 2, 4)).instructions) == 5
