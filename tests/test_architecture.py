@@ -40,8 +40,8 @@ FLOORS = [
 ORDER = {
     "nn": ["init", "module", "functional", "layers", "recurrent", "losses", "modules", "utils"],
     "compiler": (
-        "program kinds chains builder cleaning softmax columns splitting gates sums address stacking batching weights "
-        "layout kernels planning unrolled replay signature trace passes checking compiled step"
+        "program kinds chains builder cleaning softmax columns splitting saturation gates sums address stacking windows "
+        "batching weights layout kernels planning unrolled replay signature trace passes checking compiled step"
     ).split(),
     "compare": ["differences", "numeric", "report", "anatomy", "agreement", "doctor"],
     "viz": [

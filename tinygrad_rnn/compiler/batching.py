@@ -9,7 +9,6 @@ size of the program: members are never compared in pairs.
 
 from __future__ import annotations
 
-import bisect
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from .chains import Chains
 from .kinds import Kinds, base, recurrent
 from .program import VIEWS, Instruction, Program
 from .stacking import batched
+from .windows import Batch, batches
 
 
 def _cell(x: object, before: int) -> object:
@@ -37,14 +37,11 @@ def batch(program: Program) -> Program:
     return _Agenda(program).run()
 
 
-WINDOW_BYTES = 1 << 17
-"""Bytes of the largest value of a loop over the steps of one window: several such values fit into a second-level cache.
-"""
-
 SMALL = 1 << 12
 """Bytes of an operand of a reduction, up to which it is copied so that many of them become one."""
 
-Batch = tuple[int, int]
+LARGE = 1 << 16
+"""Bytes of an operand of a product, from which on it is large enough to be done by itself."""
 
 
 class _Agenda:
@@ -60,10 +57,12 @@ class _Agenda:
         self.new: dict[Instruction, Instruction] = {}
         self.places: dict[Instruction, Address] = {}
         self.ready: dict[Batch, list[Instruction]] = defaultdict(list)
-        self.batch = self._windows()
-        self.left: dict[Batch, int] = defaultdict(int)
-        for batch in self.batch.values():
+        self.batch = batches(self.kinds, self.loops)
+        self.position = {ins: i for i, ins in enumerate(program.instructions)}
+        self.left: dict[Any, int] = defaultdict(int)  # of a batch, and of each time step of it
+        for ins, batch in self.batch.items():
             self.left[batch] += 1
+            self.left[batch, ins.scope.t] += 1
         self.chains = Chains()  # of instructions of the program
         self.groups = Chains()  # of new ones: whole groups that lie side by side
         wishes = [ins for ins in program.instructions if ins.op == "stack" and ins.params["axis"] == 0]
@@ -93,45 +92,34 @@ class _Agenda:
                 begin.append(ins)
         # draws in the order in which they were recorded: eager draws the same numbers
         for ins in [i for i in begin if i.primitive and i.primitive.kind == "random"]:
-            self.left[self.batch[ins]] -= 1
+            self._count_off([ins], self.batch[ins])
             self._done(ins, self.b.keep(ins))
         for ins in begin:
             if ins not in self.new:
                 self._arrived(ins)
         while self.ready:
             batch = min(self.ready, key=self._priority)
-            group = sorted(self.ready.pop(batch), key=lambda ins: ins.key)
-            self.left[batch] -= len(group)
+            # by time; the parts of one wide operation, which have one time, in their order in the program
+            group = sorted(self.ready.pop(batch), key=lambda ins: (ins.key, self.position[ins]))
+            self._count_off(group, batch)
             self._emit(group)
 
+    def _count_off(self, group: list[Instruction], batch: Batch) -> None:
+        self.left[batch] -= len(group)
+        for ins in group:
+            self.left[batch, ins.scope.t] -= 1
+
     def _priority(self, batch: Batch) -> tuple[bool, int, bool, float]:
-        kind, window = batch
-        return kind not in self.loops, window, self.left[batch] > len(self.ready[batch]), self.kinds.level[kind]
-
-    def _windows(self) -> dict[Instruction, Batch]:
-        """The batch of each instruction: its kind, and outside of loops also a window of time, in the order of the
-        loop.
-
-        A window is as many steps as fit into the cache together. What a loop needs is computed one window ahead of it,
-        and chains of elementwise operations go through a window before they begin with the next.
+        """Loops first; then by window; then what is ready as a whole, in loops that is to say for one step; then by
+        level.
         """
-        of = self.kinds.of
-        windows: dict[Instruction, Batch] = {}
-        for backward in (False, True):
-            steps = [ins for ins, kind in of.items() if kind in self.loops and ins.backward == backward]
-            largest = max((ins.nbytes for ins in steps if ins.op not in ("stack", "concatenate")), default=0)
-            length = max(1, WINDOW_BYTES // largest) if largest else 1 << 60
-            sizes: dict[int, list[int]] = defaultdict(list)
-            for ins in steps:
-                sizes[of[ins]].append(ins.key)
-            ticks = sorted(max(sizes.values(), key=len, default=[]))
-            sign = -1 if backward else 1
-            for ins, kind in of.items():
-                if ins.backward == backward:
-                    t = ins.scope.t
-                    step = bisect.bisect_left(ticks, ins.key) if t is None else t
-                    windows[ins] = kind, 0 if kind in self.loops else sign * (step // length)
-        return windows
+        kind, window = batch
+        ready = self.ready[batch]
+        if kind not in self.loops:
+            return True, window, self.left[batch] > len(ready), self.kinds.level[kind]
+        t = ready[0].scope.t
+        incomplete = self.left[batch, t] > sum([ins.scope.t == t for ins in ready])
+        return False, window, incomplete, self.kinds.level[kind]
 
     def _arrived(self, ins: Instruction) -> None:
         """All operands of an instruction are known: views are done at once, the rest waits for its kind to be
@@ -208,9 +196,11 @@ class _Agenda:
         if one.op in ("stack", "concatenate") and (one.op == "stack" or self.kinds.of[one] in self.loops):
             return None  # a wish to lie side by side: planning sees to it
         if one.primitive.kind == "elementwise":
-            return self._elementwise(group)
+            return None if self._lies_across(group) else self._elementwise(group)
         operands = [[self.new[m.args[i]] for m in group] for i in range(len(one.args))]
         stacked = [any(x is not column[0] for x in column) for column in operands]
+        if one.op == "matmul" and not self._worth_stacking(group, operands, stacked):
+            return None
         if one.op == "matmul" and all(stacked) and one.args[0].ndim == one.args[1].ndim == 2:
             crossed = self._all_with_all(group, operands)
             if crossed is not None:
@@ -224,6 +214,26 @@ class _Agenda:
         ]
         made = batched(self.b, one, args, stacked, len(group))
         return None if made is None else [self.b.item(made, i, m) for i, m in enumerate(group)]
+
+    def _worth_stacking(self, group: list[Instruction], operands: Any, stacked: list[bool]) -> bool:
+        """Whether the operands of products may be copied: small ones may, large ones must lie side by side already, or
+        be rows of one tall matrix, which a loop can be made to write side by side.
+        """
+        for i, many in enumerate(stacked):
+            if many and group[0].args[i].nbytes > LARGE:
+                places = [address(x, self.places) for x in operands[i]]
+                tall = i == 0 and not stacked[1] and all(p.strides[-1] == 1 for p in places)
+                if not tall and side_by_side(places) is None:
+                    return False
+        return True
+
+    def _lies_across(self, group: list[Instruction]) -> bool:
+        """Whether the members of a group are to lie beside others, each beside its like at other steps, and none beside
+        another member.
+        """
+        inside = set(group)
+        beside = [n for m in group for n in (self.chains.next.get(m), self.chains.previous.get(m)) if n is not None]
+        return bool(beside) and not any(n in inside for n in beside)
 
     def _all_with_all(self, group: list[Instruction], operands: list[list[Instruction]]) -> list[Instruction] | None:
         """Products of each of some matrices with each of some weights: one product of all rows with the stacked

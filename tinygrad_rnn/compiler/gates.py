@@ -18,15 +18,15 @@ from ..ops.elementwise import tanh
 from .builder import Builder, uses
 from .kinds import invariants
 from .program import Instruction, Program
+from .saturation import rough
 
 Demand = np.ndarray  # one factor per entry of the last axis
 
 
 def sigmoids_as_tanh(program: Program) -> Program:
-    """Replace sigmoids; see the module."""
-    if not any(ins.op == "sigmoid" for ins in program.instructions):
-        return program
-    return _Scaling(program).run()
+    """Replace sigmoids, all but those that something delicate is made of; see the module."""
+    gates = rough(program)
+    return _Scaling(program, gates).run() if gates else program
 
 
 class _Scaling:
@@ -34,8 +34,9 @@ class _Scaling:
     down.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, gates: set[Instruction]) -> None:
         self.program = program
+        self.gates = gates
         self.invariant = invariants(program)
         self.counts = uses(program)
         self.asked: dict[Instruction, list[tuple[Any, Demand]]] = defaultdict(list)  # (slice of the last axis, factors)
@@ -56,10 +57,10 @@ class _Scaling:
             args = tuple([new[a] for a in ins.args])
             if ins in mates:
                 spread, shift, k = mates[ins]
-                t = self._tanh(ins, self._half(ins.args[0], ins) if ins.op == "sigmoid" else self._of(ins.args[0]))
+                t = self._tanh(ins, self._half(ins.args[0], ins) if ins in self.gates else self._of(ins.args[0]))
                 one = b.multiply(t, b.item(b.constant(spread, ins.dtype), k, ins), ins)
                 new[ins] = b.add(one, b.item(b.constant(shift, ins.dtype), k, ins), ins)
-            elif ins.op == "sigmoid":
+            elif ins in self.gates:
                 t = self._tanh(ins, self._half(ins.args[0], ins))
                 new[ins] = b.add(b.multiply(t, b.constant(0.5, ins.dtype), ins), b.constant(0.5, ins.dtype), ins)
             elif ins not in self.factor and self._untouched(ins):
@@ -83,7 +84,7 @@ class _Scaling:
 
     # upwards: who asks for which factors
     def _gather(self, ins: Instruction) -> None:
-        if ins.op == "sigmoid" and ins.ndim:
+        if ins in self.gates and ins.ndim:
             self.asked[ins.args[0]].append((slice(None), np.full(ins.shape[-1], 0.5)))
             return
         wish = self._agreed(ins)
@@ -134,7 +135,7 @@ class _Scaling:
         return self._all_readers[ins]
 
     def _askers(self, ins: Instruction) -> list[Instruction]:
-        return [r for r in self._readers(ins) if r in self.factor or r.op == "sigmoid"]
+        return [r for r in self._readers(ins) if r in self.factor or r in self.gates]
 
     def _buildable(self, ins: Instruction) -> bool:
         if ins.op == "add":
@@ -200,7 +201,11 @@ class _Scaling:
         """
         groups: dict[Instruction, list[Instruction]] = defaultdict(list)
         for ins in self.program.instructions:
-            if ins.op in ("sigmoid", "tanh") and ins.args[0].op == "getitem" and self.counts[ins.args[0]] == 1:
+            if (
+                (ins in self.gates or ins.op == "tanh")
+                and ins.args[0].op == "getitem"
+                and self.counts[ins.args[0]] == 1
+            ):
                 groups[ins.args[0].args[0]].append(ins)
         found = {}
         for value, members in groups.items():

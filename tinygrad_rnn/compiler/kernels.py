@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.index import gather, take
+from ..ops.special import sigmoid
 from .program import Instruction
 from .softmax import count_targets
 
@@ -152,11 +153,7 @@ def _count(x: Array, out: Array) -> None:
 
 
 def _sigmoid(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
-    half = _number(0.5, out.dtype)
-    return [
-        (np.multiply, (args[0], half, out)), (np.tanh, (out, out)), (np.multiply, (out, half, out)),
-        (np.add, (out, half, out)),
-    ]  # fmt: skip
+    return [(sigmoid.forward, (args[0], out))]
 
 
 def _relu(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:

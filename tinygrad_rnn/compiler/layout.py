@@ -28,13 +28,20 @@ class Home(NamedTuple):
     axis: int | None = None
 
 
+class Window(NamedTuple):
+    """Where a stack lies that copies nothing: its items begin at `start` in a chain, `step` entries apart."""
+
+    chain: int
+    start: int
+    step: int
+
+
 class Layout:
     """The decisions for one program.
 
     places: the address of every value. homes: value -> its place inside of another value. cells: value -> (chain,
         position in it).
-    chains: each a list of values that lie side by side in one buffer. copies: stacks and concatenations that still
-    copy, with how many operands they copy.
+    chains: each a list of values that lie side by side in one buffer. windows: the stacks that show a part of a chain.
     """
 
     def __init__(self, program: Program) -> None:
@@ -46,7 +53,7 @@ class Layout:
         self.homes: dict[Instruction, Home] = {}
         self.cells: dict[Instruction, tuple[int, int]] = {}
         self.chains: list[list[Instruction]] = []
-        self.windows: dict[Instruction, tuple[int, int]] = {}  # a stack that is a window of a chain: (chain, start)
+        self.windows: dict[Instruction, Window] = {}
         self._shaped = self._read_as_block()
         self._chain()
         self._nest()
@@ -87,7 +94,62 @@ class Layout:
             self.chains.append(run)
         for wish, roots in granted:
             if roots[0] in self.cells:
-                self.windows[wish] = self.cells[roots[0]]
+                self.windows[wish] = Window(*self.cells[roots[0]], wish.size // len(wish.args))
+        self._put_in_rows([wish for wish in wishes if wish not in self.windows])
+
+    def _put_in_rows(self, wishes: list[Instruction]) -> None:
+        """Chains of equal length, one after the other in one buffer: what stands at the same place in each, the gates
+        of one step, is then a stack with a wide step, and the chains themselves are a stack.
+        """
+        lengths = [sum(root.size for root in run) for run in self.chains]
+        row_of: dict[int, tuple[int, ...]] = {}
+        granted: list[tuple[Instruction, Window]] = []
+        for wish in sorted(wishes, key=lambda ins: -ins.nbytes):
+            found = self._same_place(wish)
+            if found is None:
+                continue
+            rows, start = found
+            length, size = lengths[rows[0]], wish.size // len(rows)
+            if any(lengths[r] != length for r in rows) or (size != length and wish in self._shaped):
+                continue
+            if any(row_of.get(r, rows) != rows for r in rows):
+                continue
+            row_of.update(dict.fromkeys(rows, rows))
+            granted.append((wish, Window(rows[0], start, length)))
+        self.windows.update(granted)
+        for rows in set(row_of.values()):
+            first = rows[0]
+            for k, r in enumerate(rows[1:], 1):
+                self.chains[first] = self.chains[first] + self.chains[r]
+                self._shift(r, first, k * lengths[r])
+                self.chains[r] = []
+
+    def _same_place(self, wish: Instruction) -> tuple[tuple[int, ...], int] | None:
+        """The chains in which the operands of a stack lie, each in another, and the one place that all have there."""
+        found = []
+        for a in wish.args:
+            place = self.places[a]
+            root = place.root
+            if place.offset or place.strides != contiguous(place.shape) or root.size != a.size:
+                return None
+            if root in self.windows and self.windows[root].step * len(root.args) == root.size:
+                found.append(self.windows[root][:2])
+            elif root in self.cells and root.dtype == wish.dtype:
+                found.append(self.cells[root])
+            else:
+                return None
+        rows = tuple([chain for chain, _ in found])
+        same = len(set(rows)) == len(rows) > 1 and len({start for _, start in found}) == 1
+        return (rows, found[0][1]) if same else None
+
+    def _shift(self, chain: int, target: int, offset: int) -> None:
+        """Move what lies in one chain behind the beginning of another."""
+        for root, (number, start) in self.cells.items():
+            if number == chain:
+                self.cells[root] = target, start + offset
+        for wish, (number, start, step) in self.windows.items():
+            if number == chain:
+                self.windows[wish] = Window(target, start + offset, step)
 
     def _roots(self, wish: Instruction) -> list[Instruction] | None:
         """The whole values that the operands of a stack amount to: themselves, or all items of a batched value in

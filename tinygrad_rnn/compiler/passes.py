@@ -12,7 +12,7 @@ from .columns import lay_in_columns
 from .gates import cut_products, sigmoids_as_tanh
 from .program import VIEWS, Program, check
 from .softmax import open_softmax
-from .splitting import split_columns
+from .splitting import multiply_parts, split_columns
 from .sums import collect_sums, factor, order_terms
 from .weights import straighten_weights
 
@@ -31,6 +31,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("clean-up", clean),
     ("classes in columns", lay_in_columns),
     ("split columns", split_columns),
+    ("products of parts", multiply_parts),
     ("sum of products", collect_sums),
     ("common factors", factor),
     ("order of terms", order_terms),

@@ -76,7 +76,7 @@ class Plan:
     # who shares memory with whom
     def _make_storages(self) -> None:
         layout = self.layout
-        shared = [Storage(sum(r.size for r in run), run[0].dtype) for run in layout.chains]
+        shared = [Storage(sum(r.size for r in run), run[0].dtype if run else np.dtype(bool)) for run in layout.chains]
         for ins in self.program.instructions:
             if layout.places[ins].root is not ins or ins.primitive is None:
                 continue
@@ -183,10 +183,14 @@ class Plan:
         """The array that an instruction writes."""
         assert storage.array is not None
         layout = self.layout
-        cell = layout.cells.get(ins) or layout.windows.get(ins)
-        if cell is not None:
-            start = cell[1]
+        if ins in layout.cells:
+            start = layout.cells[ins][1]
             return storage.array[start : start + ins.size].reshape(ins.shape)
+        if ins in layout.windows:
+            _, start, step = layout.windows[ins]
+            size = ins.dtype.itemsize
+            strides = [step * size, *(n * size for n in contiguous(ins.shape[1:]))]
+            return np.ndarray(ins.shape, ins.dtype, storage.array, start * size, strides)
         if ins in layout.homes:
             owner, index, axis = layout.homes[ins]
             if owner not in self.arrays:

@@ -1,13 +1,16 @@
-"""Splitting: an elementwise result that is read as slices of its columns is computed slice by slice from the start.
+"""Splitting: what is read as slices of its columns is computed slice by slice, and what is only multiplied is not
+joined.
 
 Two gates taken with one sigmoid over both are read one by one, and their gradients are joined again. Computed apart,
 each gate lies contiguous, the join goes away on the way back, and the product behind them can be cut into slices as
-well (see `gates`).
+well (see `gates`). On the way back the gradients of all gates stand side by side in front of products and sums:
+[a b] W = a W_1 + b W_2, x [a b] = [x a  x b] and sum [a b] = [sum a  sum b], so they need not stand side by side.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Any
 
 from ..ops.shape import concatenate
 from .builder import Builder, uses
@@ -22,7 +25,54 @@ def split_columns(program: Program) -> Program:
     from them.
     """
     seeds = _seeds(program)
-    return _Splitting(program, seeds).run() if seeds else program
+    return _Splitting(program, seeds, set()).run() if seeds else program
+
+
+def multiply_parts(program: Program) -> Program:
+    """Multiply and sum what is joined for that only part by part."""
+    apart = _apart(program)
+    return _Splitting(program, {}, apart).run() if apart else program
+
+
+def _apart(program: Program) -> set[Instruction]:
+    """Joins of equal elementwise results along the last axis that nobody reads but products and sums over rows."""
+    known = invariants(program)
+    readers: dict[Instruction, list[Instruction]] = defaultdict(list)
+    for ins in program.instructions:
+        for a in ins.args:
+            readers[a].append(ins)
+    for result in program.results():
+        readers[result].append(result)
+    found = set()
+    for ins in program.instructions:
+        members = _stacked_columns(ins)
+        if ins.ndim != 2 or not members or len({m.shape for m in members}) > 1:
+            continue
+        computed = all(m.primitive is not None and m.primitive.kind == "elementwise" for m in members)
+        read = [reader is not ins and _part_by_part(reader, ins, known) for reader in readers[ins]]
+        if computed and read and all(read):
+            found.add(ins)
+    return found
+
+
+def _stacked_columns(ins: Instruction) -> tuple[Instruction, ...] | None:
+    """What a value is joined of along its last axis: by a concatenation, or by a stack whose axis is merged."""
+    if ins.op == "concatenate" and ins.params["axis"] == ins.ndim - 1:
+        return ins.args
+    if ins.op == "reshape" and ins.args[0].op == "stack":
+        stack = ins.args[0]
+        merged = (*stack.shape[:-2], stack.shape[-2] * stack.shape[-1]) if stack.ndim > 1 else ()
+        if stack.params["axis"] == stack.ndim - 2 and ins.shape == merged:
+            return stack.args
+    return None
+
+
+def _part_by_part(reader: Instruction, x: Instruction, known: dict[Instruction, Any]) -> bool:
+    """Whether an instruction can be done on the parts of its operand x: products and sums over rows."""
+    if reader.op == "matmul":
+        left, right = reader.args
+        return left.ndim == right.ndim == 2 and left is not right and (x is right or right in known)
+    return reader.op == "sum" and reader.params["axis"] == (0,) and not reader.params["keepdims"]
 
 
 def _seeds(program: Program) -> dict[Instruction, list[Span]]:
@@ -59,11 +109,14 @@ def _columns(ins: Instruction) -> Span | None:
 
 
 class _Splitting:
-    """parts: a joined value -> what it was joined of. split: the joined values that come from a seed."""
+    """parts: a joined value -> what it was joined of. split: the joined values that come from a seed, or are to be
+    multiplied part by part (apart).
+    """
 
-    def __init__(self, program: Program, seeds: dict[Instruction, list[Span]]) -> None:
+    def __init__(self, program: Program, seeds: dict[Instruction, list[Span]], apart: set[Instruction]) -> None:
         self.program = program
         self.seeds = seeds
+        self.apart = apart
         self.counts = uses(program)
         self.b = Builder()
         self.new: dict[Instruction, Instruction] = {}
@@ -86,26 +139,42 @@ class _Splitting:
         span = _columns(ins)
         if span is not None and args[0] in self.parts:
             return self._column(args[0], span, ins)
-        members = self._members(ins)
-        if members is not None:
+        made = self._multiplied(ins, args)
+        if made is not None:
+            return made
+        joined = _stacked_columns(ins)
+        if joined is not None:
+            members = tuple([self.new[m] for m in joined])
             flat = tuple([p for m in members for p in (self.parts[m] if m in self.split else (m,))])
             if len(flat) > len(members):
                 return self._joined(flat, ins, split=False)
             made = self.b.again(ins, args)
             self.parts[made] = flat
+            if ins in self.apart:
+                self.split.add(made)
             return made
         return self.b.again(ins, args)
 
-    def _members(self, ins: Instruction) -> tuple[Instruction, ...] | None:
-        """What a value is joined of along its last axis: by a concatenation, or by a stack whose axis is merged."""
-        if ins.op == "concatenate" and ins.params["axis"] == ins.ndim - 1:
-            return tuple([self.new[a] for a in ins.args])
-        if ins.op == "reshape" and ins.args[0].op == "stack":
-            stack = ins.args[0]
-            merged = (*stack.shape[:-2], stack.shape[-2] * stack.shape[-1]) if stack.ndim > 1 else ()
-            if stack.params["axis"] == stack.ndim - 2 and ins.shape == merged:
-                return tuple([self.new[a] for a in stack.args])
-        return None
+    def _multiplied(self, ins: Instruction, args: tuple[Instruction, ...]) -> Instruction | None:
+        """A product or sum of something split, or what was made of one, part by part."""
+        b = self.b
+        if ins.op == "transpose" and ins.ndim == 2 and args[0] in self.split and ins.params["axes"] == (1, 0):
+            turned = tuple([b.transpose(p, (1, 0), ins) for p in self.parts[args[0]]])
+            return b.reshape(b.stack(turned, 0, ins), ins.shape, ins)
+        if ins.op == "sum" and ins.args[0] in self.apart:
+            return self._joined(tuple([b.sum(p, (0,), ins) for p in self.parts[args[0]]]), ins, split=True)
+        if ins.op != "matmul" or not any(a in self.apart for a in ins.args):
+            return None
+        left, right = args
+        if ins.args[1] in self.apart:
+            return self._joined(tuple([b.matmul(left, p, ins) for p in self.parts[right]]), ins, split=True)
+        total, start = None, 0
+        for p in self.parts[left]:
+            stop = start + p.shape[1]
+            product = b.matmul(p, b.part(right, 0, start, stop, ins), ins)
+            total = product if total is None else b.add(total, product, ins)
+            start = stop
+        return total
 
     def _spans(self, ins: Instruction, args: tuple[Instruction, ...]) -> list[Span] | None:
         """The columns in which an operand was split, where all operands that were joined agree."""

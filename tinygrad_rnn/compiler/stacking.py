@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.index import Slot
+from .address import address
 from .builder import Builder, volume
 from .program import Instruction
 
@@ -50,7 +51,7 @@ def _full(b: Builder, args: list[Instruction], stacked: Stacked, n: int, like: I
 def _matmul(b: Builder, one: Instruction, args: list[Instruction], stacked: Stacked, n: int) -> Instruction | None:
     (left, right), (many_left, many_right) = args, stacked
     a_ndim, b_ndim = left.ndim - many_left, right.ndim - many_right
-    if a_ndim == b_ndim == 2 and many_left and not many_right:
+    if a_ndim == b_ndim == 2 and many_left and not many_right and _in_rows(left):
         rows = b.reshape(left, (n * left.shape[1], left.shape[2]), one)
         return b.reshape(b.matmul(rows, right, one), (n, *one.shape), one)
     if a_ndim == 1 and b_ndim == 2 and many_left and not many_right:
@@ -62,6 +63,12 @@ def _matmul(b: Builder, one: Instruction, args: list[Instruction], stacked: Stac
     ndim = max(left.ndim - many_left, right.ndim - many_right)
     product = b.matmul(_wide(b, left, ndim, many_left, one), _wide(b, right, ndim, many_right, one), one)
     return b.reshape(product, (n, *one.shape), one) if volume(product.shape) == n * one.size else None
+
+
+def _in_rows(x: Instruction) -> bool:
+    """Whether the matrices of a stack can be seen as one with all their rows, without copying."""
+    strides = address(x, {}).strides
+    return strides[0] == x.shape[1] * strides[1]
 
 
 def _axes(b: Builder, one: Instruction, args: list[Instruction], stacked: Stacked, n: int) -> Instruction | None:

@@ -10,6 +10,21 @@ from ..tensor import make
 from .optimizer import Array, Optimizer, at_least
 
 
+BLOCK = 1 << 15
+"""Entries that are updated at a time: the product is then made in the cache, and in memory that is at hand."""
+
+
+def descend(p: Array, g: Array, lr: Any) -> None:
+    """p -= lr g."""
+    if p.size <= BLOCK or not (p.flags.c_contiguous and g.flags.c_contiguous):
+        p -= lr * g
+        return
+    p, g = p.reshape(-1), g.reshape(-1)
+    for start in range(0, p.size, BLOCK):
+        part = p[start : start + BLOCK]
+        part -= lr * g[start : start + BLOCK]
+
+
 class SGD(Optimizer):
     """p -= lr (g + weight_decay p), or with momentum: buf = momentum buf + (1 - dampening) g; p -= lr buf.
 
@@ -60,4 +75,4 @@ class SGD(Optimizer):
                 buf *= momentum
                 buf += g if not group["dampening"] else (1 - group["dampening"]) * g
             g = g + momentum * buf if group["nesterov"] else buf
-        p -= group["lr"] * g
+        descend(p, g, group["lr"])
