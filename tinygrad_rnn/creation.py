@@ -99,7 +99,8 @@ def ones_like(x: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
 
 def full_like(x: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """`fill_value` in the shape and dtype of x."""
-    return _finish(np.full(x.shape, fill_value, x.dtype if dtype is None else as_dtype(dtype)), requires_grad)
+    value = as_array(fill_value, x.dtype if dtype is None else as_dtype(dtype))
+    return _finish(np.full(x.shape, value, value.dtype), requires_grad)
 
 
 def arange(start: float, end: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:

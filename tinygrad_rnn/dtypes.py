@@ -96,6 +96,19 @@ def check_assignable(source: np.dtype, target: np.dtype) -> None:
         )
 
 
+def of_numbers(data: Any, dtype: Any) -> np.ndarray:
+    """An array of Python numbers, as they stand in a list or alone, in an integer dtype or bool.
+
+    Raises DTypeError for a number that the dtype cannot hold, where a cast would wrap it around.
+    """
+    try:
+        return np.asarray(data, dtype=dtype)
+    except (OverflowError, ValueError) as error:
+        expected = f"numbers that {np.dtype(dtype)} can hold"
+        do = "Choose a wider dtype, or wrap around on purpose: make an int64 tensor and convert it."
+        raise DTypeError(explain("Tensor", expected=expected, got=str(error), do=do)) from error
+
+
 def plain_number(number: Any) -> Any:
     """An int or float in place of an instance of a subclass of these, such as a member of an IntEnum."""
     return int(number) if isinstance(number, int) else float(number)

@@ -25,6 +25,7 @@ from .dtypes import (
     get_default_dtype,
     is_float,
     mixed,
+    of_numbers,
     plain_number,
     with_number,
 )  # fmt: skip
@@ -332,6 +333,8 @@ def as_array(data: Any, dtype: Any = None) -> np.ndarray:
     if dtype is None and not isinstance(data, (np.ndarray, np.generic)) and array.dtype == np.float64:
         dtype = get_default_dtype()
     target = check(array.dtype) if dtype is None else dtype
+    if target.kind in "iu" and not isinstance(data, (np.ndarray, np.generic)):
+        return of_numbers(data, np.int64 if dtype is None and target == np.uint64 else target)
     return array if array.dtype == target and type(array) is np.ndarray else np.asarray(array, dtype=target)
 
 

@@ -75,7 +75,8 @@ def _beside_nan(choose: Any, a: Any, b: Any) -> Any:
 
 @implements(np.fabs)
 def _fabs(x: Any, /) -> Any:
-    return np.absolute(x if x.dtype.kind == "f" else astype(x, dtype=np.dtype(np.float64)))
+    dtype = np.promote_types(np.fabs(np.zeros((), x.dtype)).dtype, np.float32)  # NumPy's half precision is not ours
+    return np.absolute(x if x.dtype.kind == "f" else astype(x, dtype=dtype))
 
 
 @implements(np.round, np.around)
