@@ -208,11 +208,11 @@ class Step:
     def _update(self, prepared: Prepared, gradient: np.ndarray) -> None:
         """Clip and update, with the optimiser's hooks around it."""
         optimizer = self.optimizer
-        for hook in list(optimizer._step_pre_hooks.values()):
+        for hook in tuple(optimizer._step_pre_hooks.values()):
             hook(optimizer, (), {})
         if self.clip is not None:
-            with np.errstate(over="ignore", invalid="ignore"):
-                self.norm = math.sqrt(float(np.dot(gradient, gradient)))
+            # unlike dot, vdot does not warn where a gradient overflows; the norm is then inf, which is what is meant
+            self.norm = math.sqrt(float(np.vdot(gradient, gradient)))
             scale = self.clip / (self.norm + 1e-6)
             if not scale >= 1:
                 np.multiply(gradient, scale, gradient)
@@ -222,7 +222,7 @@ class Step:
             group.update(optimizer, gradient[start:stop])
             start = stop
         optimizer.steps_taken += 1
-        for hook in list(optimizer._step_post_hooks.values()):
+        for hook in tuple(optimizer._step_post_hooks.values()):
             hook(optimizer, (), {})
 
 

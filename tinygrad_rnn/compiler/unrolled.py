@@ -15,7 +15,7 @@ from .kernels import Call
 from .program import Instruction
 
 LONGEST = 96
-"""Calls of the longest pattern that is looked for."""
+"""Calls of the longest pattern that is looked for, and of the longest function that is made."""
 
 FEWEST = 4
 """Repetitions, at least, that make a loop worth it."""
@@ -28,9 +28,10 @@ class Routine:
         self.sources = sources
         self.parts: list[tuple[Callable[..., Any], Sequence[Any], tuple[Any, ...], int, int]] = []
         for start, stop, period in _pieces(_signatures(calls)):
-            if not period:
+            if not period and stop - start > LONGEST:
                 self.parts.append((_one_by_one, calls[start:stop], (), start, 1))
                 continue
+            period = period or stop - start
             rows = [[x for f, args in calls[i : i + period] for x in (f, *args)] for i in range(start, stop, period)]
             slots, moving, fixed = _slots(rows)
             slot = iter(slots)
