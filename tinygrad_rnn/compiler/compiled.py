@@ -218,7 +218,7 @@ class Compiled:
         signature = (*key, *settings())
         entry = self._entries.get((self._guards.version(), signature))
         if entry is None:
-            with rewound(self._guards.found, args, kwargs), _without_collection():
+            with rewound(self._guards.reached, args, kwargs), _without_collection():
                 entry = Entry(record(self.function, template, leaves), self.name)
             while len(self._entries) >= MOST_PROGRAMS:
                 self._entries.pop(next(iter(self._entries)))

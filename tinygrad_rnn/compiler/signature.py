@@ -9,10 +9,11 @@ closes over, modules and whether they train.
 from __future__ import annotations
 
 import contextlib
+import dis
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from operator import is_
-from types import FunctionType, MethodType
+from operator import is_, itemgetter
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,12 @@ from ..tensor import Tensor
 Key = tuple[Any, ...]
 MOST_PROGRAMS = 64
 """So many programs of one function are kept."""
+MOST_ENTRIES = 64
+"""Longer lists and dicts are data, not settings: they are not watched."""
+MOST_WATCHED = 4096
+"""So many objects are followed."""
 
+_TABLES = ("_parameters", "_buffers", "_modules")
 _ATOMS = (int, float, str, bytes, type(None), complex)
 
 
@@ -94,15 +100,20 @@ class Guards:
     """What a function sees besides its arguments; `version()` changes whenever a recording of it may have become wrong.
 
     Modules (anything with `modules()`) are watched for their training flags and for which parameters they hold, Tensors
-    for being rebound, plain numbers and strings for their values. Values of parameters are not watched: they are read
-    at each call.
+    for being rebound, plain numbers and strings for their values; so are the attributes of modules and other objects,
+    as far as the function and the methods it leads to name them and do not write them, and short lists and dicts.
+    Values of parameters are not watched: they are read at each call.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.sources = list(_sources(function))
+        self.names, self.written = _names(function)
         self.found: list[Any] = []
+        self.reached: list[Any] = []
         self.modules: list[Any] = []
         self.tables: list[dict[str, Any]] = []
+        self.lists: list[list[Any]] = []
+        self.attributes: list[tuple[dict[str, Any], itemgetter[Any]]] = []
         self._seen: list[Any] = []
         self._version = -1
         self._numbers = itertools.count()
@@ -112,25 +123,63 @@ class Guards:
     def version(self) -> int:
         """A number for what is seen now: that of an earlier call only if nothing that matters has changed since."""
         found = [read() for read in self.sources]
-        seen = [m.training for m in self.modules]
-        for table in self.tables:
-            seen += table.values()
-        if self._version >= 0 and _same(found, self.found) and _same(seen, self._seen):
+        if self._version >= 0 and _same(found, self.found) and _same(self._look(), self._seen):
             return self._version
         self.found = found
-        self.modules = list(dict.fromkeys(m for x in found if _is_module(x) for m in x.modules()))
-        self.tables = [table for m in self.modules for table in _tables(m)]
-        flags = [m.training for m in self.modules]
-        held = [x for table in self.tables for x in table.values()]
-        self._seen = flags + held
-        plain = tuple(x if isinstance(x, _ATOMS) else id(x) for x in found)
-        key = (plain, tuple(flags), tuple(map(id, held)))
+        self._reach(found)
+        self._seen = self._look()
+        key = tuple(x if isinstance(x, _ATOMS) else id(x) for x in (*found, None, *self._seen))
         if key not in self._versions:
             while len(self._versions) >= MOST_PROGRAMS:
                 self._versions.pop(next(iter(self._versions)))
-            self._versions[key] = next(self._numbers), [*found, *held]
+            self._versions[key] = next(self._numbers), [*found, *self._seen]
         self._version = self._versions[key][0]
         return self._version
+
+    def _look(self) -> list[Any]:
+        """All that is watched behind what the sources give, in a fixed order."""
+        seen = [m.training for m in self.modules]
+        for table in self.tables:
+            seen += table.values()
+        for entries in self.lists:
+            seen += entries
+        try:
+            for table, read in self.attributes:
+                seen += read(table)
+        except KeyError:  # an attribute is gone
+            seen.append(None)
+        return seen
+
+    def _reach(self, found: list[Any]) -> None:
+        """Follow what was found into modules, containers and the attributes of objects."""
+        self.modules, self.tables, self.lists, self.attributes = [], [], [], []
+        names, written = dict.fromkeys(self.names), {"training", "_scope", *_TABLES, *self.written}
+        pending, known = list(found), set[int]()
+        self.reached = []
+        for x in pending:  # grows while we walk it
+            if id(x) in known or isinstance(x, (*_ATOMS, Tensor)) or len(known) > MOST_WATCHED:
+                continue
+            known.add(id(x))
+            self.reached.append(x)
+            if isinstance(x, (list, tuple, dict)):
+                if len(x) <= MOST_ENTRIES:
+                    pending += x.values() if isinstance(x, dict) else x
+                    if isinstance(x, dict):
+                        self.tables.append(x)
+                    elif isinstance(x, list):
+                        self.lists.append(x)
+            elif _is_module(x):
+                pending += [m for m in x.modules() if m is not x]
+                self.modules.append(x)
+                self.tables += _tables(x)
+            elif not _has_attributes(x):
+                continue
+            if _has_attributes(x):
+                _follow(type(x), names, written)
+                chosen = [name for name in vars(x) if name in names and name not in written]
+                if chosen:
+                    self.attributes.append((vars(x), itemgetter(*chosen, chosen[0])))  # never a single one: a tuple
+                pending += [vars(x)[name] for name in chosen]
 
 
 def _same(a: list[Any], b: list[Any]) -> bool:
@@ -163,12 +212,49 @@ def rewound(*seen: Any) -> Iterator[None]:
             bits.state = state
 
 
+def _has_attributes(x: Any) -> bool:
+    """Whether x is an object whose attributes may be settings: not a class, function, Python module or generator."""
+    plain = not isinstance(x, (type, ModuleType, FunctionType, MethodType, np.random.Generator, list, tuple, dict))
+    return plain and hasattr(x, "__dict__")
+
+
+def _follow(kind: type, names: dict[str, None], written: set[str]) -> None:
+    """Add what the methods of a class name and write in turn, as far as those that are named lead to them."""
+    pending = ["forward", "__call__", *names]
+    visited = set[str]()
+    for name in pending:  # grows while we walk it
+        method = getattr(kind, name, None)
+        method = method.fget if isinstance(method, property) else method
+        if name in visited or not isinstance(method, FunctionType):
+            continue
+        visited.add(name)
+        written |= _stored(method.__code__)
+        more = [n for n in _global_names(method.__code__) if n not in names]
+        names.update(dict.fromkeys(more))
+        pending += more
+
+
+def _names(function: Any) -> tuple[list[str], set[str]]:
+    """What the code of a function, and of functions that it closes over, names, and which attributes it writes."""
+    function = getattr(function, "__func__", getattr(function, "func", function))
+    if not isinstance(function, FunctionType):
+        return [], set()
+    held = [_content(cell) for cell in function.__closure__ or ()]
+    codes = [f.__code__ for f in (function, *held) if isinstance(f, FunctionType)]
+    return [name for code in codes for name in _global_names(code)], set().union(*map(_stored, codes))
+
+
+def _stored(code: Any) -> set[str]:
+    """The attributes that code writes: what it counts or keeps there is no setting."""
+    return {i.argval for i in dis.get_instructions(code) if i.opname == "STORE_ATTR"}
+
+
 def _is_module(x: Any) -> bool:
     return callable(getattr(x, "modules", None)) and hasattr(x, "training")
 
 
 def _tables(module: Any) -> list[dict[str, Any]]:
-    return [getattr(module, name) for name in ("_parameters", "_buffers", "_modules") if hasattr(module, name)]
+    return [getattr(module, name) for name in _TABLES if hasattr(module, name)]
 
 
 def _sources(function: Callable[..., Any]) -> list[Callable[[], Any]]:
@@ -185,7 +271,7 @@ def _sources(function: Callable[..., Any]) -> list[Callable[[], Any]]:
         values = [*getattr(function, "args", ()), *getattr(function, "keywords", {}).values()]
         return [*(lambda v=v: v for v in values), *_sources(inner)]
     if not isinstance(function, FunctionType):
-        return []
+        return [lambda: function] if _has_attributes(function) else []
     cells = function.__closure__ or ()
     reads: list[Callable[[], Any]] = [lambda cell=cell: _content(cell) for cell in cells]
     space = function.__globals__
