@@ -4,10 +4,12 @@ from itertools import pairwise
 
 import pytest
 
+import tinygrad_rnn as tg
 import viz
 from tests.viz import networks as n
 from tests.viz.geometry import crossings, lines_through_boxes, overlapping_boxes, shown_texts_outside, text_on_text
 from tests.viz.samples import SAMPLES
+from tinygrad_rnn import nn
 
 IN_TIME = [name for name in SAMPLES if name not in ("layers", "feedforward", "feedforward_ops", "tree", "expression")]
 
@@ -118,6 +120,14 @@ def test_r7_a_shared_weight_says_how_often_it_is_used():
     uses = {box.title: box.uses for box in drawing.diagram.boxes if box.kind == "parameter"}
     assert uses == {"weight_ih_l0": 7, "weight_hh_l0": 7, "bias_ih_l0": 7, "bias_hh_l0": 7, "weight": 1, "bias": 1}
     assert drawing.svg.count(">×7<") == 4
+
+
+def test_r7_a_frozen_weight_stands_among_the_others():
+    model = nn.RNN(2, 3)
+    model.bias_hh_l0.requires_grad_(False)
+    drawing = viz.draw(model, tg.ones(4, 1, 2))
+    parameters = {box.title: box.uses for box in drawing.diagram.boxes if box.kind == "parameter"}
+    assert parameters == dict.fromkeys(("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"), 4)
 
 
 @pytest.mark.parametrize("name", ["vanilla", "nn_rnn", "elided", "gradients", "lstm", "gru"])

@@ -63,7 +63,9 @@ class Recording:
     def is_parameter(self, i: int) -> bool:
         """Whether the node is a leaf that was given a name, or wants a gradient and is used in more than one place."""
         node = self.nodes[i]
-        return node.primitive is None and node.needs_grad and (node.name is not None or len(self.children[i]) > 1)
+        if node.primitive is not None:
+            return False
+        return node.name is not None or (node.needs_grad and len(self.children[i]) > 1)
 
     def _prepared(self) -> list[bool]:
         made = [self.is_parameter(i) for i in range(len(self.nodes))]
