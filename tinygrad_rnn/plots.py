@@ -85,12 +85,24 @@ def run(metrics: Sequence[Mapping[str, Any]], title: str = "") -> Any:
     return made
 
 
-def fit(axes: Any, x: np.ndarray, y: np.ndarray, y_hat: np.ndarray, *, title: str = "", kind: str = "model") -> None:
-    """Data and what the model says of them. x, y, y_hat: (T,). kind: a name from COLOURS for the model's line."""
+def fit(
+    axes: Any, x: np.ndarray, y: np.ndarray, y_hat: np.ndarray | None = None, *, title: str = "", kind: str = "model"
+) -> None:
+    """Data and what the model says of them, if it has said anything yet.
+
+    x, y, y_hat: (T,). kind: a name from COLOURS for the model's line, "model" or "unseen".
+    """
     axes.plot(x, y, color=COLOURS["data"], linewidth=1.0, label="data")
+<<<<<<< Updated upstream
     label = {"model": "model", "unseen": "prediction on unseen data"}[kind]
     axes.plot(x, y_hat, "--", color=COLOURS[kind], linewidth=2.0, label=label)
     axes.set(xlabel="x", ylabel="y", title=literal(title))
+=======
+    if y_hat is not None:
+        label = {"model": "model", "unseen": "prediction on unseen data"}[kind]
+        axes.plot(x, y_hat, "--", color=COLOURS[kind], linewidth=2.0, label=label)
+    axes.set(xlabel="x", ylabel="y", title=title)
+>>>>>>> Stashed changes
     axes.legend(loc="best", edgecolor="none", framealpha=0.8)
 
 

@@ -67,7 +67,7 @@ def visit(browser, address):
 
     yield session
     for page in opened:
-        assert page.locator('[data-testid="stException"]').count() == 0
+        assert page.locator('[data-testid="stException"]').all_inner_texts() == []
         page.context.close()
 
 
@@ -179,7 +179,7 @@ def test_the_other_tabs(visit, width):
     place = panel(page, "Unrolled graph")
     place.get_by_role("button", name="Draw").click()
     place.frame_locator("iframe").locator("svg").first.wait_for()
-    place.get_by_text("It vanishes").wait_for()
+    place.get_by_text("It vanishes.").wait_for()
     shot(page, f"unrolled_{width}")
     place = panel(page, "Gradient check")
     place.get_by_label("Mistake in the backward pass").click()

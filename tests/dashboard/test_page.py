@@ -11,11 +11,11 @@ pytest.importorskip("matplotlib")
 
 from streamlit.testing.v1 import AppTest
 
-from tinygrad_rnn.dashboard.engines import ENGINES, fresh
+from tinygrad_rnn.dashboard.engines import ENGINES, copied, fresh
 from tinygrad_rnn.dashboard.series import built_in, uploaded
 from tinygrad_rnn.dashboard.text import LARGEST, _text
 from tinygrad_rnn.errors import DataError
-from tinygrad_rnn.manual.regression import SGD_Optimizer
+from tinygrad_rnn.manual.regression import Apply_RNN, SGD_Optimizer
 from tinygrad_rnn.mistakes import MISTAKES
 
 PAGE = Path(__file__).resolve().parents[2] / "examples" / "app.py"
@@ -93,7 +93,7 @@ def test_autoregression_forecasts_beyond_the_data(page, choice, lags):
 
 def test_the_unrolled_graph_is_drawn(page):
     button(page, "Draw").click().run()
-    assert any("It vanishes" in caption.value for caption in page.caption)
+    assert any("It vanishes." in caption.value for caption in page.caption)
 
 
 @pytest.mark.parametrize("mistake", [None, "gradient transposed", "shared activation"])
@@ -136,6 +136,15 @@ def test_both_engines_give_the_same_curve():
         curves.append([loss for _, loss in steps])
     np.testing.assert_allclose(curves[0], curves[1], rtol=1e-10)
     assert curves[0][-1] < curves[0][0]
+
+
+def test_a_copy_is_looked_at_while_the_model_is_trained():
+    data, model = built_in(), fresh(6)
+    seen = copied(model)
+    before = Apply_RNN(data.x, seen)
+    for _ in ENGINES["by hand"](model, SGD_Optimizer(1e-4, 0.9, 0.01), data.x[:40], data.y[:40], 3):
+        np.testing.assert_array_equal(Apply_RNN(data.x, seen), before)
+    assert not np.allclose(Apply_RNN(data.x, model), before)
 
 
 def table(rows, head="x,y\n"):

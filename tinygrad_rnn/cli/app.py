@@ -48,7 +48,12 @@ def run(options: argparse.Namespace) -> int:
     process = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", str(page), *words],
         stdout=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        # One BLAS thread, unless the user chose: the products are small, and two sessions must not fight for cores.
+        env={
+            **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        },
     )
     try:
         return OK if process.wait() == 0 else process.returncode

@@ -8,7 +8,7 @@ import streamlit as st
 from tinygrad_rnn import plots
 from tinygrad_rnn.dashboard import series
 from tinygrad_rnn.dashboard.engines import ENGINES, fresh
-from tinygrad_rnn.dashboard.kit import Job, show, watch
+from tinygrad_rnn.dashboard.kit import Job, buttons, room, show, watch
 from tinygrad_rnn.manual.regression import Apply_RNN, SGD_Optimizer
 
 __all__ = ["tab"]
@@ -32,13 +32,14 @@ def tab() -> Job | None:
     if max(lags) >= len(y) // 2:
         st.error(f"Time lag dt={max(lags)} must be smaller than half the data size T={len(y)}.")
         return None
-    started = st.button("Start Forecast", type="primary")
-    st.button("Stop", key="ar_stop", help="Ends training; what was drawn stays.")
+    row = buttons()
+    started = row.button("Start Forecast", type="primary")
+    row.button("Stop", key="ar_stop", help="Ends training; what was drawn stays.")
     bar = st.empty()
-    places = [column.empty() for column in st.columns(len(lags))]
+    places = [column.empty() for column in (st.columns(len(lags)) if len(lags) > 1 else [room()])]
     if not started:
         for place, (lag, kept, beyond) in zip(places, st.session_state.get("forecasts", []), strict=False):
-            show(place, functools.partial(_draw, y=kept, said=beyond, lag=lag), width=8 if len(lags) == 1 else 5)
+            show(place, functools.partial(_draw, y=kept, said=beyond, lag=lag), *_size(lags))
         return None
 
     def train() -> None:
@@ -52,11 +53,16 @@ def tab() -> Job | None:
             def draw(epoch: int, lag=lag, place=place, model=model) -> None:
                 found[-1] = lag, y, Apply_RNN(y, model)
                 drawn = functools.partial(_draw, y=y, said=found[-1][2], lag=lag)
-                show(place, drawn, width=8 if len(lags) == 1 else 5)
+                show(place, drawn, *_size(lags))
 
             watch(steps, int(epochs), losses, draw, bar, f"dt = {lag}, epoch")
 
     return train
+
+
+def _size(lags: tuple[int, ...]) -> tuple[float, float]:
+    """Inches of one figure, or of one of two side by side."""
+    return (7.0, 2.8) if len(lags) == 1 else (5.2, 3.2)
 
 
 def _draw(axes, y: np.ndarray, said: np.ndarray, lag: int) -> None:

@@ -3,9 +3,8 @@
 import numpy as np
 import streamlit as st
 
-from tinygrad_rnn import plots
 from tinygrad_rnn.compare import compare_gradients, diagnose
-from tinygrad_rnn.dashboard.kit import Job
+from tinygrad_rnn.dashboard.kit import Job, room, show
 from tinygrad_rnn.mistakes import MISTAKES, broken_gradients
 from tinygrad_rnn.models import Regression
 
@@ -45,9 +44,11 @@ def tab() -> Job | None:
     )  # fmt: skip
     diagnosis = diagnose(loss_fn, params, by_hand)
     (st.success if diagnosis.ok else st.warning)("All gradients agree." if diagnosis.ok else "The doctor says:")
-    st.code(str(diagnosis), language=None)
-    made, (axes,) = plots.figure(8, 2.6)
-    axes.grid(False)
-    report.plot(axes)
-    st.pyplot(made)
+    st.code(str(diagnosis), language=None, wrap_lines=True)
+
+    def heat(axes) -> None:
+        axes.grid(False)
+        report.plot(axes)
+
+    show(room(), heat, height=2.4)
     return None

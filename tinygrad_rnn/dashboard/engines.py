@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tinygrad_rnn.manual.regression import RNN_model, SGD_Optimizer, Tanh, training
+from tinygrad_rnn.manual.regression import PARAMETERS, RNN_model, SGD_Optimizer, Tanh, training
 from tinygrad_rnn.models import Regression
 
-__all__ = ["ENGINES", "fresh"]
+__all__ = ["ENGINES", "copied", "fresh"]
 
 Engine = Callable[[RNN_model, SGD_Optimizer, np.ndarray, np.ndarray, int], Iterator[tuple[int, float]]]
 
@@ -19,14 +19,20 @@ def fresh(neurons: int, seed: int = 0) -> RNN_model:
     return RNN_model.from_parameters({k: 0.1 * rng.standard_normal(shape) for k, shape in shapes.items()}, Tanh)
 
 
+def copied(model: RNN_model) -> RNN_model:
+    """A model with the same weights. To look at a model take a copy: after a click on Stop the run that trains it goes
+    on for a moment, beside the one that shows it.
+    """
+    return RNN_model.from_parameters({name: getattr(model, name) for name in PARAMETERS}, Tanh)
+
+
 def by_graph(
     model: RNN_model, optimizer: SGD_Optimizer, x: np.ndarray, y: np.ndarray, epochs: int
 ) -> Iterator[tuple[int, float]]:
     """As `manual.regression.training`, with the gradients of `backward()` on the recorded graph."""
-    names = ("Wh", "Wi", "Wo", "bias")
-    twin = Regression.from_manual({name: getattr(model, name) for name in names})
+    twin = Regression.from_manual({name: getattr(model, name) for name in PARAMETERS})
     for epoch in range(epochs):
-        twin.load_manual({name: getattr(model, name) for name in names})
+        twin.load_manual({name: getattr(model, name) for name in PARAMETERS})
         twin.zero_grad()
         loss = twin.loss(x, y)
         loss.backward()

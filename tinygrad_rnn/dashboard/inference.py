@@ -4,7 +4,12 @@ import numpy as np
 import streamlit as st
 
 from tinygrad_rnn import plots
+<<<<<<< Updated upstream
 from tinygrad_rnn.dashboard.kit import Job, literal, show
+=======
+from tinygrad_rnn.dashboard.engines import copied
+from tinygrad_rnn.dashboard.kit import Job, room, show
+>>>>>>> Stashed changes
 from tinygrad_rnn.manual.regression import Apply_RNN
 
 __all__ = ["tab"]
@@ -21,12 +26,12 @@ def tab() -> Job | None:
             st.info("Train a model first, in the tab *Training (Regression)*.")
         return None
     if run:
-        model, data = st.session_state["model"], st.session_state["data"]
+        model, data = copied(st.session_state["model"]), st.session_state["data"]
         y_hat = Apply_RNN(data.x_unseen, model)
         loss = 0.5 * float(np.mean((y_hat - data.y_unseen) ** 2))
         title = f"unseen data, loss {loss:.4f}"
         x, y = data.x_unseen[:, 0], data.y_unseen[:, 0]
-        show(st, lambda axes: plots.fit(axes, x, y, y_hat[:, 0], title=title, kind="unseen"))
+        show(room(), lambda axes: plots.fit(axes, x, y, y_hat[:, 0], title=title, kind="unseen"))
         st.caption(
             f"{len(x)} steps of {literal(data.name)}, which training never saw. The first few are worse: the state "
             "starts at zero and the model has to hear a little before it can speak."

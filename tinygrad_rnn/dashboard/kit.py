@@ -1,6 +1,10 @@
 """What the tabs share: the loop that trains in view of the user, and sentences for what goes wrong."""
 
+<<<<<<< Updated upstream
 import re
+=======
+import io
+>>>>>>> Stashed changes
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,19 +14,39 @@ import streamlit as st
 
 from tinygrad_rnn import plots
 
+<<<<<<< Updated upstream
 __all__ = ["Job", "literal", "show", "tell", "watch"]
+=======
+__all__ = ["Job", "buttons", "room", "show", "tell", "watch"]
+>>>>>>> Stashed changes
 
 Job = Callable[[], None]
 """What a tab wants done after all tabs are on the page, so that none stays empty meanwhile."""
 
-_EVERY = 0.4
+_PICTURES, _WORDS = 0.4, 0.1
+"""Seconds between two of them, at least."""
 
 
-def show(place: Any, draw: Callable[[Any], None], width: float = 9.0, height: float = 3.2) -> None:
-    """Draw a figure of one pair of axes into a place of the page."""
+def room() -> Any:
+    """A place for one figure: as wide as the page where that is narrow, and no wider than its letters can bear."""
+    return st.container(width=900)
+
+
+def buttons() -> Any:
+    """A place for buttons side by side."""
+    return st.container(horizontal=True)
+
+
+def show(place: Any, draw: Callable[[Any], None], width: float = 7.0, height: float = 2.8) -> None:
+    """Draw a figure of one pair of axes into a place of the page, as sharp as the screen.
+
+    width, height: in inches, which set the size of its letters against the place's width.
+    """
     made, (axes,) = plots.figure(width, height)
     draw(axes)
-    place.pyplot(made)
+    text = io.StringIO()
+    made.savefig(text, format="svg")
+    place.image(text.getvalue()[text.getvalue().index("<svg") :], width="stretch")
 
 
 def watch(
@@ -35,26 +59,29 @@ def watch(
 ) -> bool:
     """Run a generator of (step, loss) to its end, drawing after the first step and then a few times a second.
 
-    A click anywhere ends the script inside a drawing call, which is how Stop works; `losses` has what was done by then.
-    Returns whether the loss stayed finite.
+    A click anywhere ends the script inside a call to the page, which is how Stop works: the bar therefore moves more
+    often than the pictures. `losses` has what was done by then. Returns whether the loss stayed finite.
     """
-    began, drawn, pause = time.monotonic(), 0.0, 0.0
+    began, told, drawn, pause = time.monotonic(), 0.0, 0.0, _PICTURES
     with np.errstate(over="ignore", invalid="ignore"):
         for step, loss in steps:
             losses.append(loss)
             if not np.isfinite(loss):
                 bar.progress(1.0, text=f"{word} {step + 1}: the loss is no number any more")
                 return False
-            now = time.monotonic()
-            if now - drawn > pause or step + 1 == total:
+            now, last = time.monotonic(), step + 1 == total
+            if now - drawn > pause or last:
                 draw(step)
-                # On a slow machine fewer pictures: at most a fifth of the time goes into them.
-                pause = max(_EVERY, 4 * (time.monotonic() - now))
+                if drawn:  # the first picture of a server takes long, and is no measure
+                    # On a slow machine fewer pictures: at most a third of the time goes into them.
+                    pause = max(_PICTURES, 2 * (time.monotonic() - now))
+                drawn = time.monotonic()
+            if now - told > _WORDS or last:
                 rate = (step + 1) / max(time.monotonic() - began, 1e-9)
                 left = (total - step - 1) / rate
                 text = f"{word} {step + 1} of {total}, loss {loss:.4f}, {rate:.0f} a second, {left:.0f} s left"
                 bar.progress((step + 1) / total, text=text)
-                drawn = time.monotonic()
+                told = time.monotonic()
     return True
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 
 from tinygrad_rnn import optim, plots
-from tinygrad_rnn.dashboard.kit import Job, show, tell, watch
+from tinygrad_rnn.dashboard.kit import Job, buttons, room, show, tell, watch
 from tinygrad_rnn.data import StreamBatches, Vocabulary, decoded, embedded_text
 from tinygrad_rnn.errors import DataError, explain
 from tinygrad_rnn.language import CELLS, LanguageModel, objective, sample
@@ -29,9 +29,10 @@ def tab() -> Job | None:
     updates = right.number_input("Updates", 1, 20000, 300, key="text_updates")
     prompt = left.text_input("It goes on from", "The ")
     temperature = middle.slider("Temperature", 0.0, 1.5, 0.7)
-    started = right.button("Start Reading", type="primary")
-    right.button("Stop", key="text_stop", help="Ends training; the model is kept.")
-    bar, written, loss = st.empty(), st.empty(), st.empty()
+    row = buttons()
+    started = row.button("Start Reading", type="primary")
+    row.button("Stop", key="text_stop", help="Ends training; the model is kept.")
+    bar, written, loss = st.empty(), st.empty(), room().empty()
     if not started:
         _last(written, loss)
         return None
@@ -99,10 +100,10 @@ def _last(written, loss) -> None:
     kept = st.session_state
     if kept.get("text_losses"):
         written.code(kept["text_written"], language=None, wrap_lines=True)
-        losses = kept["text_losses"]
+        losses = list(kept["text_losses"])
 
         def draw(axes) -> None:
             plots.curves(axes, {"loss": (np.arange(1, len(losses) + 1), np.array(losses) / np.log(2))})
             axes.set(xlabel="update", ylabel="bits per character")
 
-        show(loss, draw, height=2.2)
+        show(loss, draw, height=2.4)

@@ -5,12 +5,19 @@ import streamlit as st
 
 from tinygrad_rnn import plots
 from tinygrad_rnn.dashboard import series
+<<<<<<< Updated upstream
 from tinygrad_rnn.dashboard.engines import ENGINES, fresh
 from tinygrad_rnn.dashboard.kit import Job, literal, show, tell, watch
+=======
+from tinygrad_rnn.dashboard.engines import ENGINES, copied, fresh
+from tinygrad_rnn.dashboard.kit import Job, buttons, show, tell, watch
+>>>>>>> Stashed changes
 from tinygrad_rnn.errors import DataError
 from tinygrad_rnn.manual.regression import Apply_RNN, SGD_Optimizer
 
 __all__ = ["tab"]
+
+_WIDE, _BESIDE = (6.3, 3.6), (4.2, 3.6)  # inches: side by side in columns of 3 to 2, equally high
 
 
 def tab() -> Job | None:
@@ -24,10 +31,12 @@ def tab() -> Job | None:
     decay = right.number_input("Decay", 0.0, 10.0, 0.0, format="%.3f")
     engine = right.selectbox("Gradients", list(ENGINES), help="Written by hand or by autograd: the same curve.")
     data = _data()
-    start, stop, _ = st.columns([2, 2, 6])
-    started = start.button("Start Training", type="primary", disabled=data is None)
-    stop.button("Stop", help="Ends training; the model is kept as it is.")
-    bar, fit, loss = st.empty(), st.empty(), st.empty()
+    row = buttons()
+    started = row.button("Start Training", type="primary", disabled=data is None)
+    row.button("Stop", help="Ends training; the model is kept as it is.")
+    bar = st.empty()
+    wide, beside = st.columns([3, 2])
+    fit, loss = wide.empty(), beside.empty()
     if data is None:
         return None
     if not started:
@@ -62,16 +71,16 @@ def _data() -> series.Series | None:
 
 def _draw(fit, loss) -> None:
     kept = st.session_state
-    data, losses = kept["data"], kept["losses"]
-    y_hat = Apply_RNN(data.x, kept["model"])
+    data, losses = kept["data"], list(kept["losses"])
+    y_hat = Apply_RNN(data.x, copied(kept["model"]))
     title = f"epoch {len(losses)}, loss {losses[-1]:.4f}"
-    show(fit, lambda axes: plots.fit(axes, data.x[:, 0], data.y[:, 0], y_hat[:, 0], title=title))
+    show(fit, lambda axes: plots.fit(axes, data.x[:, 0], data.y[:, 0], y_hat[:, 0], title=title), *_WIDE)
 
     def curve(axes) -> None:
         plots.curves(axes, {"loss": (np.arange(1, len(losses) + 1), losses)}, log=True)
-        axes.set(xlabel="epoch", ylabel="loss")
+        axes.set(xlabel="epoch", ylabel="loss", title="loss", xlim=(0, kept["epochs"]))
 
-    show(loss, curve, height=2.2)
+    show(loss, curve, *_BESIDE)
 
 
 def _last(bar, fit, loss, data: series.Series) -> None:
@@ -84,4 +93,5 @@ def _last(bar, fit, loss, data: series.Series) -> None:
         _draw(fit, loss)
     else:
         # Something to look at; and the first picture of a server costs a second, which training need not wait for.
-        show(fit, lambda axes: plots.curves(axes, {"data": (data.x[:, 0], data.y[:, 0])}))
+        show(fit, lambda axes: plots.fit(axes, data.x[:, 0], data.y[:, 0], title="before training"), *_WIDE)
+        loss.caption("Here the loss will fall.")

@@ -6,8 +6,8 @@ import streamlit.components.v1 as components
 
 import viz
 from tinygrad_rnn import plots
-from tinygrad_rnn.dashboard.engines import fresh
-from tinygrad_rnn.dashboard.kit import Job, show
+from tinygrad_rnn.dashboard.engines import copied, fresh
+from tinygrad_rnn.dashboard.kit import Job, room, show
 from tinygrad_rnn.dashboard.series import built_in
 from tinygrad_rnn.manual.regression import RNN_model
 from tinygrad_rnn.models import Regression
@@ -29,21 +29,26 @@ def tab() -> Job | None:
     model: RNN_model = st.session_state.get("model") or fresh(10)
     if st.button("Draw", type="primary"):
         components.html(_drawing(model, data.x[:steps], data.y[:steps], VIEWS[view]), height=620, scrolling=True)
-        norms = _norms(model, data.x, data.y)
-
-        def draw(axes) -> None:
-            # Far below the largest they are all the same to learning, and 0 has no logarithm.
-            shown = np.maximum(norms, norms.max() * 1e-12)[-40:]
-            plots.curves(axes, {"norm": (np.arange(len(norms) - len(shown), len(norms)), shown)}, log=True)
-            axes.set(
-                xlabel="time step", ylabel="norm", title="gradient of the last step's error, as it goes back in time"
-            )
-
-        show(st, draw, height=2.6)
-        st.caption(
-            "From right to left the line falls: the further back, the less of the gradient is left. It vanishes."
-        )
+        _fading(_norms(model, data.x, data.y))
     return None
+
+
+def _fading(norms: np.ndarray) -> None:
+    """Plot the norms of the last steps, as far back as there is anything left."""
+    # Far below the largest they are all the same to learning, and 0 has no logarithm.
+    left = norms > norms.max() * 1e-12
+    first = max(len(norms) - 40, int(np.flatnonzero(~left)[-1]) + 1 if not left.all() else 0)
+    steps, shown = np.arange(first, len(norms)), norms[first:]
+
+    def draw(axes) -> None:
+        plots.curves(axes, {"norm": (steps, shown)}, log=True)
+        axes.set(xlabel="time step", ylabel="norm", title="gradient of the last step's error, as it goes back in time")
+
+    show(room(), draw, height=2.6)
+    factor = (shown[0] / shown[-1]) ** (1 / max(len(shown) - 1, 1))
+    how = "It vanishes." if factor < 1 else "It explodes."
+    rest = f" Before step {first} nothing of use is left." if first and not left[first - 1] else ""
+    st.caption(f"From right to left, every step back multiplies it by {factor:.2g}, on average. {how}{rest}")
 
 
 def _drawing(model: RNN_model, x: np.ndarray, y: np.ndarray, view: str) -> str:
@@ -53,8 +58,8 @@ def _drawing(model: RNN_model, x: np.ndarray, y: np.ndarray, view: str) -> str:
 
 
 def _norms(model: RNN_model, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """||dE_T / da_t|| for all t: (T,). On a copy, for the page may be training the model elsewhere."""
-    copy = RNN_model.from_parameters({name: getattr(model, name) for name in ("Wh", "Wi", "Wo", "bias")})
+    """||dE_T / da_t|| for all t: (T,)."""
+    copy = copied(model)
     copy.forward(x)
     last = np.zeros_like(y)
     last[-1] = 1.0
