@@ -156,18 +156,18 @@ class Report:
         ax: axes to draw on; new ones unless given. A parameter without time, or whose numbers no cotangents explain,
         shows its whole error at every step. Raises ModuleNotFoundError without matplotlib (extra `plot`).
         """
-        try:
-            import matplotlib.pyplot as plt
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError("Report.plot needs matplotlib: pip install 'tinygrad_rnn[plot]'.") from error
         errors = {row.name: self.step_errors(row.name)[0] for row in self.rows}
         times = sorted({t for found in errors.values() for t in found}) or [0]
         table = np.array(
             [[errors[row.name].get(t, row.whole_error) for t in times] for row in self.rows], dtype=np.float64
         )
         if ax is None:
+            try:
+                import matplotlib.pyplot as plt
+            except ModuleNotFoundError as error:
+                raise ModuleNotFoundError("Report.plot needs matplotlib: pip install 'tinygrad_rnn[plot]'.") from error
             ax = plt.subplots(figsize=(2 + 0.5 * len(times), 1.2 + 0.4 * len(self.rows)), layout="constrained")[1]
-        image = ax.imshow(np.log10(np.clip(table, 1e-16, None)), cmap="magma", vmin=-16, vmax=0, aspect="auto")
+        image = ax.imshow(np.log10(np.clip(table, 1e-16, None)), cmap="magma_r", vmin=-16, vmax=0, aspect="auto")
         ax.set_xticks(range(len(times)), [str(t) for t in times])
         ax.set_yticks(range(len(self.rows)), [literal(row.name) for row in self.rows])
         ax.set_xlabel("time step")
