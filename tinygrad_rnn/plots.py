@@ -93,16 +93,10 @@ def fit(
     x, y, y_hat: (T,). kind: a name from COLOURS for the model's line, "model" or "unseen".
     """
     axes.plot(x, y, color=COLOURS["data"], linewidth=1.0, label="data")
-<<<<<<< Updated upstream
-    label = {"model": "model", "unseen": "prediction on unseen data"}[kind]
-    axes.plot(x, y_hat, "--", color=COLOURS[kind], linewidth=2.0, label=label)
-    axes.set(xlabel="x", ylabel="y", title=literal(title))
-=======
     if y_hat is not None:
         label = {"model": "model", "unseen": "prediction on unseen data"}[kind]
         axes.plot(x, y_hat, "--", color=COLOURS[kind], linewidth=2.0, label=label)
-    axes.set(xlabel="x", ylabel="y", title=title)
->>>>>>> Stashed changes
+    axes.set(xlabel="x", ylabel="y", title=literal(title))
     axes.legend(loc="best", edgecolor="none", framealpha=0.8)
 
 

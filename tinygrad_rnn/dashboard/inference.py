@@ -4,12 +4,8 @@ import numpy as np
 import streamlit as st
 
 from tinygrad_rnn import plots
-<<<<<<< Updated upstream
-from tinygrad_rnn.dashboard.kit import Job, literal, show
-=======
 from tinygrad_rnn.dashboard.engines import copied
-from tinygrad_rnn.dashboard.kit import Job, room, show
->>>>>>> Stashed changes
+from tinygrad_rnn.dashboard.kit import Job, literal, room, show
 from tinygrad_rnn.manual.regression import Apply_RNN
 
 __all__ = ["tab"]

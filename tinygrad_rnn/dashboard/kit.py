@@ -1,10 +1,7 @@
 """What the tabs share: the loop that trains in view of the user, and sentences for what goes wrong."""
 
-<<<<<<< Updated upstream
-import re
-=======
 import io
->>>>>>> Stashed changes
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,11 +11,7 @@ import streamlit as st
 
 from tinygrad_rnn import plots
 
-<<<<<<< Updated upstream
-__all__ = ["Job", "literal", "show", "tell", "watch"]
-=======
-__all__ = ["Job", "buttons", "room", "show", "tell", "watch"]
->>>>>>> Stashed changes
+__all__ = ["Job", "buttons", "literal", "room", "show", "tell", "watch"]
 
 Job = Callable[[], None]
 """What a tab wants done after all tabs are on the page, so that none stays empty meanwhile."""

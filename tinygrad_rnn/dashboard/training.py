@@ -5,13 +5,8 @@ import streamlit as st
 
 from tinygrad_rnn import plots
 from tinygrad_rnn.dashboard import series
-<<<<<<< Updated upstream
-from tinygrad_rnn.dashboard.engines import ENGINES, fresh
-from tinygrad_rnn.dashboard.kit import Job, literal, show, tell, watch
-=======
 from tinygrad_rnn.dashboard.engines import ENGINES, copied, fresh
-from tinygrad_rnn.dashboard.kit import Job, buttons, show, tell, watch
->>>>>>> Stashed changes
+from tinygrad_rnn.dashboard.kit import Job, buttons, literal, show, tell, watch
 from tinygrad_rnn.errors import DataError
 from tinygrad_rnn.manual.regression import Apply_RNN, SGD_Optimizer
 
