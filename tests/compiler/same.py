@@ -35,13 +35,13 @@ def tensor(*shape: int, seed: int = 0, low: float | None = None, high: float = 1
     return tg.tensor(drawn, requires_grad=True)
 
 
-def assert_same(make: Callable[[], Subject], *, order: int = 1, bound: float = BOUND) -> float:
+def assert_same(make: Callable[[], Subject], *, order: int = 1, floor: float = 0.0) -> float:
     """Call both forms three times, from the same state of the default generator; returns the largest relative
     difference. The second call has the arguments of the first, the third the same numbers in another order: what the
     recording has baked in would show.
 
     make: builds the subject anew, for each form its own. order: with 2, the gradients are differentiated again, inside
-    of what is compiled.
+    of what is compiled. floor: the size of the numbers that are summed, where the results may all cancel.
     """
     worst = 0.0
     eager, compiled = (_prepared(make(), order) for _ in range(2))
@@ -51,16 +51,16 @@ def assert_same(make: Callable[[], Subject], *, order: int = 1, bound: float = B
             eager, compiled = (s._replace(args=_turned(s.args)) for s in (eager, compiled))
         expected, got = _outcome(eager, eager.function, call), _outcome(compiled, replay, call)
         largest = max((np.abs(a).max(initial=0) for a in expected.gradients if a is not None), default=0.0)
-        for what, ours, theirs, floor in (
-            ("result", got.results, expected.results, 0.0),
-            ("gradient", got.gradients, expected.gradients, FLOOR * largest),
+        for what, ours, theirs, least in (
+            ("result", got.results, expected.results, floor),
+            ("gradient", got.gradients, expected.gradients, max(floor, FLOOR * largest)),
         ):
             assert len(ours) == len(theirs), f"{len(ours)} {what}s compiled, {len(theirs)} eagerly"
             for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
-                worst = max(worst, _apart(f"{what} {i} of call {call}", a, b, floor, bound))
+                worst = max(worst, _apart(f"{what} {i} of call {call}", a, b, least))
     states = [{} if s.module is None else s.module.state_dict() for s in (compiled, eager)]
     for name, value in states[1].items():
-        worst = max(worst, _apart(f"state {name}", states[0][name].numpy(), value.numpy(), 0.0, bound))
+        worst = max(worst, _apart(f"state {name}", states[0][name].numpy(), value.numpy(), floor))
     return worst
 
 
@@ -136,7 +136,7 @@ def _weighted(results: Sequence[tg.Tensor]) -> tg.Tensor:
     return total
 
 
-def _apart(what: str, a: np.ndarray | None, b: np.ndarray | None, floor: float, bound: float) -> float:
+def _apart(what: str, a: np.ndarray | None, b: np.ndarray | None, floor: float) -> float:
     if a is None or b is None:  # no gradient at all, and one of zeros, are told apart neither by optimisers nor here
         assert a is b or not np.any(b if a is None else a), f"{what}: {a} compiled, {b} eagerly"
         return 0.0
@@ -148,5 +148,5 @@ def _apart(what: str, a: np.ndarray | None, b: np.ndarray | None, floor: float, 
     assert np.array_equal(a[wild], b[wild], equal_nan=True), f"{what}: other infinities and NaNs"
     scale = max(float(np.abs(b[~wild]).max(initial=0)), floor)
     apart = float(np.abs(a[~wild] - b[~wild]).max(initial=0))
-    assert apart <= bound * scale, f"{what} differs by {apart:.3g} where the largest entry is {scale:.3g}"
+    assert apart <= BOUND * scale, f"{what} differs by {apart:.3g} where the largest entry is {scale:.3g}"
     return apart / scale if scale else 0.0
