@@ -188,7 +188,7 @@ def compare(plan: dict[str, Any]) -> None:
 
 
 class Agreement:
-    """Whether results are those of the recorded program; how far rounding may take them is found out only if need be."""
+    """Whether results are those of the recorded program; how far rounding may take them is found out if need be."""
 
     def __init__(self, program: Program, arrays: list[Any], seeds: list[Any], expected: list[Any]) -> None:
         self.run, self.expected = (program, arrays, seeds), expected
