@@ -160,11 +160,7 @@ class Setting:
         raise NotImplementedError
 
     def __enter__(self) -> Any:
-        frame: FrameType | None = sys._getframe(1)
-        assert frame is not None
-        if not frame.f_code.co_flags & _SUSPENDABLE or _drives_a_context(frame.f_back):
-            frame = None
-        STATE.set(State(STATE.get(), self, frame))
+        STATE.set(State(STATE.get(), self, _bound_to(sys._getframe(1))))
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -196,6 +192,11 @@ class Setting:
                 return function(*args, **kwargs)
 
         return call  # type: ignore[return-value]
+
+
+def _bound_to(frame: FrameType) -> FrameType | None:
+    """The frame that a setting entered there is bound to: that of a generator or coroutine, or none."""
+    return None if not frame.f_code.co_flags & _SUSPENDABLE or _drives_a_context(frame.f_back) else frame
 
 
 def _drives_a_context(frame: FrameType | None) -> bool:
@@ -251,12 +252,17 @@ class set_grad_enabled(Setting):  # noqa: N801
     def __init__(self, mode: bool) -> None:
         self.mode = bool(mode)
         self._before = STATE.get()
+        self._at_once = True
         STATE.set(State(self._before, self, None))
 
     def apply(self, state: State) -> None:
         state.recording = self.mode
 
     def __enter__(self) -> set_grad_enabled:
+        if self._at_once:  # what was set for good becomes what holds for the block, and in a generator for its body
+            self._at_once = False
+            self.__exit__()
+        STATE.set(State(STATE.get(), self, _bound_to(sys._getframe(1))))
         return self
 
     def __call__(self, function: _F) -> _F:

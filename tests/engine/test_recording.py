@@ -265,3 +265,19 @@ def test_sources_are_the_users_line():
     with open(__file__) as lines:
         assert "np.tanh(leaf())" in lines.readlines()[y.node.source.line - 1]
     assert np.tanh(leaf()).node.source is None  # type: ignore[union-attr]
+
+
+def test_set_grad_enabled_can_be_entered_again_and_inside_itself():
+    off = tg.set_grad_enabled(False)
+    assert not recorded()
+    for _ in range(2):
+        with off, off:
+            with off:
+                assert not recorded()
+            assert not recorded()
+        assert recorded()
+    with tg.no_grad():
+        on = tg.set_grad_enabled(True)
+        with tg.no_grad(), on:
+            assert recorded()
+        assert not recorded()
