@@ -73,8 +73,8 @@ class Trainer:
         of every evaluation.
     evaluate_every, save_every, log_every: in steps; None for once an epoch (log_every: a line of metrics).
     patience: stop after so many evaluations without a new lowest loss.
-    generators: all that is drawn from in training, so that a resumed run draws the same; the default one, and those
-        that batches and validation show as `generator`, need not be named.
+    generators: all that is drawn from in training, so that a resumed run draws the same; the default one, those
+        that batches and validation show as `generator`, and those that the modules of the model hold need not be named.
     description: of the model, whatever JSON can hold; saved, and compared when a run is resumed.
     report: what a person sees; by default a bar on a terminal and lines elsewhere.
     resume_hint: a sentence that tells how to go on, for the message after an interruption.
@@ -117,6 +117,7 @@ class Trainer:
             raise ValueError(explain("Trainer, clip", expected="a positive norm, or None", got=str(clip)))
         self.model, self.optimizer, self.objective = model, optimizer, objective
         drawn_from = [getattr(source, "generator", None) for source in (batches, validation)]
+        drawn_from += [value for module in model.modules() for value in vars(module).values()]
         found = [source for source in drawn_from if isinstance(source, np.random.Generator)]
         every = {id(generator): generator for generator in (default_generator, *generators, *found)}
         self.generators = list(every.values())
