@@ -215,7 +215,8 @@ def strike(folder, name, number, delay):
     said = log.read_text() if log.exists() else ""
     expected = {signal.SIGINT: (130,), signal.SIGTERM: (130, -number)}.get(number, (-number,))  # training heeds SIGTERM
     assert code in expected, f"{name}: ended with {code} and not {expected} after {number!r}: {said}"
-    assert "Traceback" not in said, f"{name}: {said}"
+    # Ctrl-C in a destructor or callback of a library is reported by Python and swallowed; it is sent again above
+    assert "Traceback" not in said or "Exception ignored in" in said, f"{name}: {said}"
     return code
 
 

@@ -6,7 +6,7 @@ Imports nn and the vocabulary. Its description is all that is needed to build it
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from .tensor import Tensor
 __all__ = ["CELLS", "LanguageModel", "load", "objective", "sample"]
 
 CELLS: dict[str, Callable[..., Any]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+_KIND, _SIZES = "language model", ("hidden", "layers", "embedding")
 
 
 class LanguageModel(nn.Module):
@@ -54,20 +55,51 @@ class LanguageModel(nn.Module):
 
     def describe(self) -> dict[str, Any]:
         """Sizes and vocabulary, as JSON can hold them."""
-        return {"kind": "language model", **self.sizes, "vocabulary": self.vocabulary.describe()}
+        return {"kind": _KIND, **self.sizes, "vocabulary": self.vocabulary.describe()}
 
     @classmethod
-    def from_description(cls, description: Any, where: str = "description") -> LanguageModel:
-        """Build the model that `describe` described, with fresh weights. Raises CheckpointError if it is no such."""
-        sizes = ("cell", "hidden", "layers", "embedding", "dropout")
-        if not isinstance(description, dict) or not {"kind", "vocabulary", *sizes} <= description.keys():
+    def from_description(
+        cls, description: Any, where: str = "description", weights: Mapping[str, np.ndarray] | None = None
+    ) -> LanguageModel:
+        """Build the model that `describe` described, with fresh weights.
+
+        weights: those it is to get; sizes that are not theirs are refused before any memory is taken for them.
+        Raises CheckpointError or DataError if it is no such description.
+        """
+        wanted = {"kind", "vocabulary", "cell", "dropout", *_SIZES}
+        if not isinstance(description, dict) or not wanted <= description.keys() or description["kind"] != _KIND:
             do = "Give a folder or file that `train` wrote."
             raise CheckpointError(explain(where, expected="a language model", got="something else", do=do))
+        cell, dropout, sizes = description["cell"], description["dropout"], {k: description[k] for k in _SIZES}
+        if not isinstance(cell, str) or cell not in CELLS:
+            raise CheckpointError(explain(where, expected=f"one of {', '.join(CELLS)}", got=f"{cell!r:.80}"))
+        if type(dropout) not in (int, float) or not 0 <= dropout <= 1:
+            raise CheckpointError(explain(where, expected="dropout from 0 to 1", got=f"{dropout!r:.80}"))
+        for name, size in sizes.items():
+            if type(size) is not int or size < 1:
+                raise CheckpointError(explain(f"{where}, {name}", expected="a size above 0", got=f"{size!r:.80}"))
         vocabulary = Vocabulary.from_description(description["vocabulary"])
-        chosen = {name: description[name] for name in sizes}
-        if chosen["cell"] not in CELLS:
-            raise CheckpointError(explain(where, expected=f"one of {', '.join(CELLS)}", got=repr(chosen["cell"])))
-        return cls(vocabulary, chosen.pop("cell"), **chosen)
+        if weights is not None:
+            _check_sizes(cell, sizes, len(vocabulary), weights, where)
+        H, L, D = sizes["hidden"], sizes["layers"], sizes["embedding"]
+        return cls(vocabulary, cell, hidden=H, layers=L, embedding=D, dropout=dropout)
+
+
+def _check_sizes(
+    cell: str, sizes: Mapping[str, int], tokens: int, weights: Mapping[str, np.ndarray], where: str
+) -> None:
+    """Raise CheckpointError unless the weights have the shapes of these sizes: a file of a few bytes may claim any."""
+    H, V, D, L = sizes["hidden"], tokens, sizes["embedding"], sizes["layers"]
+    G = {"rnn": 1, "gru": 3, "lstm": 4}[cell] * H
+    expected: dict[str, tuple[int, ...]] = {"embedding.weight": (V, D), "head.weight": (V, H), "head.bias": (V,)}
+    for layer in range(min(L, len(weights))):
+        expected[f"rnn.weight_ih_l{layer}"] = (G, H if layer else D)
+        expected[f"rnn.weight_hh_l{layer}"] = (G, H)
+        expected[f"rnn.bias_ih_l{layer}"] = expected[f"rnn.bias_hh_l{layer}"] = (G,)
+    for name, shape in expected.items():
+        if name not in weights or weights[name].shape != shape:
+            got = f"shape {list(weights[name].shape)}" if name in weights else "none of that name"
+            raise CheckpointError(explain(f"{where}, {name}", expected=f"shape {list(shape)}", got=got))
 
 
 def objective(model: LanguageModel, batch: Any, state: Any) -> tuple[Tensor, Any]:
@@ -81,7 +113,7 @@ def load(path: str | os.PathLike[str]) -> LanguageModel:
     """The model that a run saved.
 
     path: its folder (the best weights if there are, otherwise the last), or one of the files. Raises
-    MissingCheckpointError, CheckpointError or StateDictError.
+    MissingCheckpointError, CheckpointError, StateDictError or DataError.
     """
     where = os.fspath(path)
     if os.path.isdir(where):
@@ -89,8 +121,9 @@ def load(path: str | os.PathLike[str]) -> LanguageModel:
         where = best if os.path.exists(best) else os.path.join(where, "last.safetensors")
     found = checkpoint.load(where)
     described = found.description.get("model") if isinstance(found.description, dict) else None
-    model = LanguageModel.from_description(described, where)
-    model.load_state_dict({name: array for name, array in found.arrays.items() if not name.startswith("run/")})
+    weights = {name: array for name, array in found.arrays.items() if not name.startswith("run/")}
+    model = LanguageModel.from_description(described, where, weights)
+    model.load_state_dict(weights)
     model.eval()
     return model
 

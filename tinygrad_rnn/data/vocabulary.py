@@ -37,13 +37,13 @@ class Vocabulary:
         listed = tuple(tokens)
         if unknown is not None and unknown not in listed:
             listed = (unknown, *listed)
-        self.tokens, self.unknown, self.separator = listed, unknown, separator
-        self._numbers = {token: number for number, token in enumerate(listed)}
         if not listed:
             raise DataError(explain("vocabulary", expected="at least one token", got="none", do="Give it some text."))
         if any(not isinstance(token, str) for token in listed):
             odd = next(token for token in listed if not isinstance(token, str))
-            raise DataError(explain("vocabulary", expected="tokens that are strings", got=repr(odd)))
+            raise DataError(explain("vocabulary", expected="tokens that are strings", got=f"{odd!r:.80}"))
+        self.tokens, self.unknown, self.separator = listed, unknown, separator
+        self._numbers = {token: number for number, token in enumerate(listed)}
         self._codes = _table(() if separator else listed, -1 if unknown is None else self._numbers[unknown])
         if len(self._numbers) < len(listed):
             twice = Counter(listed).most_common(1)[0][0]
