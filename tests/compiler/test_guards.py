@@ -120,3 +120,71 @@ def test_draws_of_an_object_are_those_of_eager_from_the_first_call_on():
     function = tg.compile(compiled)
     for _ in range(3):
         assert function(x).item() == eager(x).item()
+
+
+FACTOR, SETTINGS, LAYERS, TASK, DEFAULTS = 1.0, {"factor": 1.0}, [nn.Identity()], Task(), [1.0]
+
+
+def helped(x: tg.Tensor, defaults: list[float] = DEFAULTS) -> tg.Tensor:
+    return deeper(LAYERS[0](x)) * FACTOR * defaults[0]
+
+
+def deeper(x: tg.Tensor) -> tg.Tensor:
+    return x * SETTINGS["factor"] * TASK.factor
+
+
+class Calling(nn.Module):
+    scale = 1.0
+
+    def forward(self, x: tg.Tensor) -> tg.Tensor:
+        return helped(x) * self.scale
+
+
+@pytest.fixture
+def lists_are_kept():
+    kept = [(entries, entries[0]) for entries in (LAYERS, DEFAULTS)]
+    yield
+    for entries, entry in kept:
+        entries[0] = entry
+
+
+@pytest.mark.parametrize("way", ["a function", "a module", "a method", "a closure"])
+def test_what_helper_functions_and_classes_hold_is_seen(way: str, monkeypatch: pytest.MonkeyPatch, lists_are_kept):
+    module, held = Calling(), helped
+    function = {
+        "a function": lambda x: helped(x) * module.scale, "a module": module, "a method": module.forward,
+        "a closure": lambda x: held(x) * module.scale,
+    }[way]  # fmt: skip
+    compiled, x = tg.compile(function), tg.ones(3)
+    here = globals()
+    changes = {
+        "a global": lambda: monkeypatch.setitem(here, "FACTOR", 2.0),
+        "an entry of a global dict": lambda: monkeypatch.setitem(SETTINGS, "factor", 3.0),
+        "an entry of a global list": lambda: LAYERS.__setitem__(0, nn.Softplus()),
+        "an attribute of a global object": lambda: monkeypatch.setattr(TASK, "factor", 5.0),
+        "a default": lambda: DEFAULTS.__setitem__(0, 7.0),
+        "an attribute of a class": lambda: monkeypatch.setattr(Calling, "scale", 11.0),
+        "an attribute in front of the class's": lambda: setattr(module, "scale", 13.0),
+        "a helper": lambda: monkeypatch.setitem(here, "deeper", lambda x: x * 17.0),
+    }
+    np.testing.assert_array_equal(compiled(x).numpy(), function(x).numpy())
+    for what, change in changes.items():
+        before = function(x).numpy()
+        change()
+        assert not np.array_equal(function(x).numpy(), before)
+        np.testing.assert_allclose(compiled(x).numpy(), function(x).numpy(), rtol=1e-5, err_msg=what)
+
+
+CALLS = 0
+
+
+def test_a_global_that_the_function_counts_in_makes_no_new_recording():
+    def function(x: tg.Tensor) -> tg.Tensor:
+        global CALLS  # noqa: PLW0603 - that is what is tried
+        CALLS += 1
+        return x * 2
+
+    compiled = tg.compile(function)
+    for _ in range(4):
+        compiled(tg.ones(3))
+    assert CALLS == 1
