@@ -68,3 +68,26 @@ def test_lengths_that_are_known_are_no_values_of_tensors():
     compiled, x = tg.compile(function), tensor(5, 3, 3)
     for lengths in ([2, 5, 3], [4, 5, 1], [2, 5, 3]):
         compiled.check(x, lengths, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("function", "right", "wrong", "error"),
+    [
+        (nn.BCELoss(), tensor(3, low=0.1), tensor(3, low=1.5, high=2.0), RuntimeError),
+        (nn.CrossEntropyLoss(), tg.tensor([0, 2, 1]), tg.tensor([0, 3, 1]), IndexError),
+        (nn.CrossEntropyLoss(), tg.tensor([0, 2, 1]), tg.tensor([0, -1, 1]), IndexError),
+        (nn.NLLLoss(), tg.tensor([0, 2, 1]), tg.tensor([0, 3, 1]), IndexError),
+        (nn.Embedding(3, 2), tg.tensor([0, 2, 1]), tg.tensor([0, -1, 1]), IndexError),
+    ],
+)  # fmt: skip
+def test_wrong_data_is_refused_in_later_calls_as_in_the_first(function, right, wrong, error):
+    def called(given):
+        if isinstance(function, nn.Embedding):
+            return function(given)
+        return function(given, tensor(3, low=0.1)) if given.dtype.kind == "f" else function(tensor(3, 3), given)
+
+    compiled = tg.compile(called)
+    compiled(right)
+    for call in (called, compiled):
+        with pytest.raises(error):
+            call(wrong)

@@ -58,6 +58,10 @@ cross_entropy = primitive(
 
 
 def _bce(x: Any, t: Any) -> Any:
+    if np.size(x) and not (np.min(x) >= 0 and np.max(x) <= 1):  # here, so that a compiled program looks, too
+        raise RuntimeError(
+            "all elements of input should be between 0 and 1; for scores use binary_cross_entropy_with_logits."
+        )
     with np.errstate(divide="ignore"):  # log(0) is cut off at -100, as in PyTorch
         return -(t * np.maximum(np.log(x), -100) + (1 - t) * np.maximum(np.log1p(-x), -100))
 

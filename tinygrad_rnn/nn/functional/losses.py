@@ -299,10 +299,6 @@ def binary_cross_entropy(
             f"Using a target size ({list(target.shape)}) that is different to the input size ({list(input.shape)}) is "
             f"deprecated. Please ensure they have the same size."
         )
-    if input.array.size and not (input.array.min() >= 0 and input.array.max() <= 1):
-        raise RuntimeError(
-            "all elements of input should be between 0 and 1; for scores use binary_cross_entropy_with_logits."
-        )
     _check_broadcast(weight, input)
     loss = _loss.binary_cross_entropy(input, target)
     return _reduced(loss if weight is None else loss * weight, _reduction(reduction, size_average, reduce))
