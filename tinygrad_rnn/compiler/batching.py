@@ -9,6 +9,8 @@ size of the program: members are never compared in pairs.
 
 from __future__ import annotations
 
+import heapq
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -37,6 +39,9 @@ def batch(program: Program) -> Program:
     return _Agenda(program).run()
 
 
+LOOPS = -sys.maxsize
+"""In place of a window: what stands in loops goes before whatever is ready in any window."""
+
 SMALL = 1 << 12
 """Bytes of an operand of a reduction, up to which it is copied so that many of them become one."""
 
@@ -56,13 +61,15 @@ class _Agenda:
         self.b = Builder()
         self.new: dict[Instruction, Instruction] = {}
         self.places: dict[Instruction, Address] = {}
-        self.ready: dict[Batch, list[Instruction]] = defaultdict(list)
+        self.ready: dict[int, dict[Batch, list[Instruction]]] = {}  # by window, or LOOPS
+        self.waiting: list[int] = []  # a heap of the keys of `ready`
         self.batch = batches(self.kinds, self.loops)
         self.position = {ins: i for i, ins in enumerate(program.instructions)}
+        self.time = {ins: ins.scope.t for ins in self.batch}
         self.left: dict[Any, int] = defaultdict(int)  # of a batch, and of each time step of it
         for ins, batch in self.batch.items():
             self.left[batch] += 1
-            self.left[batch, ins.scope.t] += 1
+            self.left[batch, self.time[ins]] += 1
         self.chains = Chains()  # of instructions of the program
         self.groups = Chains()  # of new ones: whole groups that lie side by side
         wishes = [ins for ins in program.instructions if ins.op == "stack" and ins.params["axis"] == 0]
@@ -98,28 +105,31 @@ class _Agenda:
             if ins not in self.new:
                 self._arrived(ins)
         while self.ready:
-            batch = min(self.ready, key=self._priority)
+            place = self.waiting[0]
+            batches = self.ready.get(place)
+            if not batches:
+                heapq.heappop(self.waiting)
+                self.ready.pop(place, None)
+                continue
+            batch = min(batches, key=self._priority)
             # by time; the parts of one wide operation, which have one time, in their order in the program
-            group = sorted(self.ready.pop(batch), key=lambda ins: (ins.key, self.position[ins]))
+            group = sorted(batches.pop(batch), key=lambda ins: (ins.key, self.position[ins]))
             self._count_off(group, batch)
             self._emit(group)
 
     def _count_off(self, group: list[Instruction], batch: Batch) -> None:
         self.left[batch] -= len(group)
         for ins in group:
-            self.left[batch, ins.scope.t] -= 1
+            self.left[batch, self.time[ins]] -= 1
 
-    def _priority(self, batch: Batch) -> tuple[bool, int, bool, float]:
-        """Loops first; then by window; then what is ready as a whole, in loops that is to say for one step; then by
-        level.
-        """
+    def _priority(self, batch: Batch) -> tuple[bool, float]:
+        """What is ready as a whole first, in loops that is to say for one step; then by level."""
         kind, window = batch
-        ready = self.ready[batch]
         if kind not in self.loops:
-            return True, window, self.left[batch] > len(ready), self.kinds.level[kind]
-        t = ready[0].scope.t
-        incomplete = self.left[batch, t] > sum([ins.scope.t == t for ins in ready])
-        return False, window, incomplete, self.kinds.level[kind]
+            return self.left[batch] > len(self.ready[window][batch]), self.kinds.level[kind]
+        ready = self.ready[LOOPS][batch]
+        t = self.time[ready[0]]
+        return self.left[batch, t] > sum([self.time[ins] == t for ins in ready]), self.kinds.level[kind]
 
     def _arrived(self, ins: Instruction) -> None:
         """All operands of an instruction are known: views are done at once, the rest waits for its kind to be
@@ -128,10 +138,18 @@ class _Agenda:
         waiting = [ins]
         for ins in waiting:  # grows while we walk it
             if ins.op not in VIEWS:
-                self.ready[self.batch[ins]].append(ins)
+                self._is_ready(ins)
                 continue
             self.new[ins] = self._view(ins)
             waiting.extend(self._released(ins))
+
+    def _is_ready(self, ins: Instruction) -> None:
+        batch = self.batch[ins]
+        place = LOOPS if batch[0] in self.loops else batch[1]
+        if place not in self.ready:
+            self.ready[place] = defaultdict(list)
+            heapq.heappush(self.waiting, place)
+        self.ready[place][batch].append(ins)
 
     def _released(self, ins: Instruction) -> list[Instruction]:
         free = []
@@ -164,21 +182,20 @@ class _Agenda:
         for ins in group:
             self._done(ins, values[ins] if ins in values else self._single(ins))
 
+    def _place(self, ins: Instruction) -> Address:
+        found = self.places.get(ins)
+        return address(ins, self.places) if found is None else found
+
     def _splits(self, group: list[Instruction]) -> list[list[list[Instruction]]]:
         """Ways to split a group, fewest parts first: by the value that is read, or by which part of it is read."""
         by_value: dict[Any, list[Instruction]] = defaultdict(list)
         by_part: dict[Any, list[Instruction]] = defaultdict(list)
-        for m in group:
-            places = [address(self.new[a], self.places) for a in m.args]
+        mixed: dict[Any, list[Instruction]] = defaultdict(list)  # one operand per part, the others by value
+        found = [[self._place(self.new[a]) for a in m.args] for m in group]
+        few = [len({p.root for p in column}) <= 2 for column in zip(*found, strict=True)]
+        for m, places in zip(group, found, strict=True):
             by_value[tuple([p.root for p in places])].append(m)
             by_part[tuple([(p.offset, p.strides, p.root.shape) for p in places])].append(m)
-        mixed: dict[Any, list[Instruction]] = defaultdict(list)  # one operand per part, the others by value
-        for m in group:
-            places = [address(self.new[a], self.places) for a in m.args]
-            many = [
-                len({id(address(self.new[o.args[i]], self.places).root) for o in group}) for i in range(len(places))
-            ]
-            few = [n <= 2 for n in many]
             mixed[tuple([p.root if f else (p.offset, p.strides) for p, f in zip(places, few, strict=True)])].append(m)
         ways = [list(way.values()) for way in (by_value, by_part, mixed)]
         return sorted([way for way in ways if 1 < len(way) < len(group)], key=len)
@@ -221,7 +238,7 @@ class _Agenda:
         """
         for i, many in enumerate(stacked):
             if many and group[0].args[i].nbytes > LARGE:
-                places = [address(x, self.places) for x in operands[i]]
+                places = [self._place(x) for x in operands[i]]
                 tall = i == 0 and not stacked[1] and all(p.strides[-1] == 1 for p in places)
                 if not tall and side_by_side(places) is None:
                     return False
@@ -264,7 +281,7 @@ class _Agenda:
         # as an operand lies that is one value, so that the result may be written over it; else by time
         found = None
         for i in range(len(group[0].args)):
-            places = [address(self.new[m.args[i]], self.places) for m in group]
+            places = [self._place(self.new[m.args[i]]) for m in group]
             if all(p.root is places[0].root for p in places) and len({p.offset for p in places}) == len(group):
                 offset = {m: p.offset for m, p in zip(group, places, strict=True)}
                 found = self._arranged(sorted(group, key=offset.__getitem__))
@@ -298,7 +315,7 @@ class _Agenda:
             if all(p is parts[0] for p in parts):
                 columns.append((parts[0], None))
                 continue
-            places = [address(p, self.places) for p in parts]
+            places = [self._place(p) for p in parts]
             flat = side_by_side(places)
             if flat is None:
                 grid = in_grid(places)
@@ -330,7 +347,7 @@ class _Agenda:
     def _beside(self, group: Sequence[Instruction], i: int) -> bool:
         """Whether an operand of all members lies side by side already, or can be made to without copying."""
         parts = [self.new[m.args[i]] for m in group]
-        places = [address(p, self.places) for p in parts]
+        places = [self._place(p) for p in parts]
         if side_by_side(places) is not None:
             return True
         if self.kinds.of[group[0]] in self.loops:
@@ -348,19 +365,19 @@ class _Agenda:
 
     def _stack(self, parts: tuple[Instruction, ...], axis: int, like: Instruction) -> Instruction:
         """Stacked operands: a view if they lie evenly in one value, else an instruction that planning may make free."""
-        found = side_by_side([address(p, self.places) for p in parts])
+        found = side_by_side([self._place(p) for p in parts])
         if found is not None:
             shape, strides = list(found.shape[1:]), list(found.strides[1:])
             shape.insert(axis, found.shape[0])
             strides.insert(axis, found.strides[0])
             return emit_view(self.b, Address(found.root, found.offset, tuple(shape), tuple(strides)), like)
-        first = address(parts[0], self.places)
-        places = [address(p, self.places) for p in parts]
+        first = self._place(parts[0])
+        places = [self._place(p) for p in parts]
         alike = all(p[1:] == first[1:] and p.root.shape == first.root.shape for p in places)
         if axis == 0 and alike and first.root is not parts[0] and len({p.root for p in places}) == len(parts):
             # the same part of several values: stack these, and take the part of all
             whole = self._stack(tuple([p.root for p in places]), 0, like)
-            around = address(whole, self.places)
+            around = self._place(whole)
             if around.strides == contiguous(around.shape):
                 view = Address(
                     around.root,

@@ -69,17 +69,25 @@ class Builder:
             if params is like.params:
                 same.frozen = like.frozen
         if primitive.kind != "random":
-            name = (primitive, args, same.identity(), dtype)
-            found = self.known.get(name)
-            if found is not None:
-                return found
-            self.known[name] = same
+            return self._first((primitive, args, same.identity()), same)
         self.order.append(same)
         return same
+
+    def _first(self, name: Any, ins: Instruction) -> Instruction:
+        """The first instruction of this name: an earlier one, or this."""
+        found = self.known.get(name)
+        if found is not None:
+            return found
+        self.known[name] = ins
+        self.order.append(ins)
+        return ins
 
     def again(self, ins: Instruction, args: tuple[Instruction, ...]) -> Instruction:
         """The same computation on other operands of the same types."""
         if args == ins.args:
+            primitive = ins.primitive
+            if primitive is not None and primitive.kind != "random":  # as `emit` would, without its other cases
+                return self._first((primitive, args, ins.identity()), ins)
             return self.keep(ins)
         return self.emit(ins.primitive, args, ins.params, ins.shape, ins.dtype, ins)
 

@@ -7,12 +7,10 @@ hooks on leaves and optimisers meet nothing unusual.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
-import gc
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,10 +22,10 @@ from ..state import current
 from ..tensor import Tensor, make
 from ..writes import mutated
 from .checking import compare
-from .passes import PASSES, Line, optimise
+from .passes import Line, measure, optimise, stages
 from .planning import Plan
 from .program import INPUT, Program, show
-from .replay import Pool, Run
+from .replay import Pool, Run, without_collection
 from .signature import MOST_PROGRAMS, Guards, fill, flatten, rewound, settings
 from .trace import Recording, record
 
@@ -100,7 +98,7 @@ class Entry:
     def __init__(self, recording: Recording, name: str) -> None:
         self.recording = recording
         self.name = name
-        self.program, self.report = optimise(recording.program)
+        self.program = optimise(recording.program)
         self.pool = Pool(self.program)
 
     def call(self, leaves: Sequence[Any]) -> Any:
@@ -165,19 +163,6 @@ class Recent:
         return True
 
 
-@contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
-    """No garbage collection meanwhile: recording makes many objects, none of them garbage yet, and searching them takes
-    longer than making them."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 class Compiled:
     """A compiled function: called like the function itself, with the same results.
 
@@ -218,7 +203,7 @@ class Compiled:
         signature = (*key, *settings())
         entry = self._entries.get((self._guards.version(), signature))
         if entry is None:
-            with rewound(self._guards.reached, args, kwargs), _without_collection():
+            with rewound(self._guards.reached, args, kwargs), without_collection():
                 entry = Entry(record(self.function, template, leaves), self.name)
             while len(self._entries) >= MOST_PROGRAMS:
                 self._entries.pop(next(iter(self._entries)))
@@ -246,18 +231,13 @@ class Compiled:
 
     def report(self, *args: Any, **kwargs: Any) -> list[Line]:
         """What each pass left to do, for these arguments."""
-        return self.entry(args, kwargs, []).report
+        return [measure(name, program) for name, program in self.stages(*args, **kwargs)]
 
     def stages(self, *args: Any, **kwargs: Any) -> list[tuple[str, Program]]:
         """The program for these arguments as recorded and after each pass, by the name of the pass: what `viz`
         draws.
         """
-        program = self.entry(args, kwargs, []).recording.program
-        found = [("recorded", program)]
-        for name, one in PASSES:
-            program = one(program)
-            found.append((name, program))
-        return found
+        return stages(self.entry(args, kwargs, []).recording.program)
 
     def plan(self, *args: Any, **kwargs: Any) -> Plan:
         """The memory and the bound calls for these arguments."""
@@ -271,7 +251,8 @@ class Compiled:
         """
         entry = self.entry(args, kwargs, [])
         plan = self.plan(*args, **kwargs)
-        lines = [f"{line.name:<24}{line.instructions:>8} instructions{line.nbytes:>14,} bytes" for line in entry.report]
+        report = self.report(*args, **kwargs)
+        lines = [f"{line.name:<24}{line.instructions:>8} instructions{line.nbytes:>14,} bytes" for line in report]
         lines.append(
             f"{'plan':<24}{len(plan.forward):>8} calls forward, {len(plan.backward)} backward, {plan.bytes:,} bytes of "
             f"buffers, {plan.layout.count_copies()} operands copied to lie side by side"

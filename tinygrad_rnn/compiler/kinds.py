@@ -44,9 +44,10 @@ class Kinds:
     """
 
     def __init__(self, program: Program) -> None:
+        self._paths: dict[Scope, str]
         self.depth: dict[Instruction, int] = {}
         self.invariant = invariants(program)
-        self._paths: dict[Scope, str] = {}
+        paths = self._paths = {}
         coarse: dict[Any, list[Instruction]] = defaultdict(list)
         rough: dict[Instruction, Any] = {}
         numbers: dict[Any, int] = {}
@@ -62,8 +63,10 @@ class Kinds:
                 depths[ins] = deepest
                 continue
             depths[ins] = deepest + 1
-            operands = tuple([a if a.role == CONSTANT else (a.shape, a.dtype) for a in ins.args])
-            name = (primitive, ins.identity(), operands, self.path(ins.scope), backward)
+            # numbers of types are hashed faster than the types, and there are few types
+            operands = tuple([a if a.role == CONSTANT else (a.shape, a.dtype.num) for a in ins.args])
+            path = paths.get(ins.scope)
+            name = (primitive, ins.identity(), operands, self.path(ins.scope) if path is None else path, backward)
             number = numbers.setdefault(name, len(numbers))
             rough[ins] = number
             coarse[number].append(ins)

@@ -10,18 +10,13 @@ from .builder import remove_dead_code, share_common_subexpressions
 from .cleaning import clean
 from .columns import lay_in_columns
 from .gates import cut_products, sigmoids_as_tanh
-from .program import VIEWS, Program, check
+from .program import VIEWS, Program
 from .softmax import open_softmax
 from .splitting import multiply_parts, split_columns
 from .sums import collect_sums, factor, order_terms
 from .weights import straighten_weights
 
 Pass = Callable[[Program], Program]
-
-
-def _cut(program: Program) -> Program:
-    cut = cut_products(program)
-    return program if cut is program else order_terms(cut)
 
 
 PASSES: tuple[tuple[str, Pass], ...] = (
@@ -34,9 +29,9 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("products of parts", multiply_parts),
     ("sum of products", collect_sums),
     ("common factors", factor),
-    ("order of terms", order_terms),
     ("sigmoid as tanh", sigmoids_as_tanh),
-    ("cut products", _cut),
+    ("cut products", cut_products),
+    ("order of terms", order_terms),
     ("batching", batch),
     ("straight weights", straighten_weights),
 )
@@ -58,12 +53,17 @@ def measure(name: str, program: Program) -> Line:
     return Line(name, len(real), sum(i.nbytes for i in real))
 
 
-def optimise(program: Program, checked: bool = False) -> tuple[Program, list[Line]]:
-    """Run all passes. checked: check the program after each (slow)."""
-    report = [measure("recorded", program)]
+def optimise(program: Program) -> Program:
+    """Run all passes."""
+    for _, one in PASSES:
+        program = one(program)
+    return program
+
+
+def stages(program: Program) -> list[tuple[str, Program]]:
+    """The program as it is, and after each pass, by the name of the pass."""
+    found = [("recorded", program)]
     for name, one in PASSES:
         program = one(program)
-        if checked:
-            check(program)
-        report.append(measure(name, program))
-    return program, report
+        found.append((name, program))
+    return found

@@ -27,7 +27,8 @@ VIEWS = frozenset({"reshape", "transpose", "broadcast_to", "getitem", "strided"}
 class Instruction:
     """One line of a program, and the value that it computes.
 
-    primitive: what runs; None for a leaf. role: what kind of leaf, "" for all others.
+    primitive: what runs; None for a leaf. role: what kind of leaf, "" for all others. op: the name of the primitive, or
+        the role.
     args: the instructions of its array arguments. params: the other arguments, by name.
     shape, dtype: of the value. scope: module path and time step of the op that it came from.
     backward: whether it lies behind the cut, in the part that `backward()` replays.
@@ -36,7 +37,9 @@ class Instruction:
         constant.
     """
 
-    __slots__ = ("args", "backward", "dtype", "frozen", "key", "params", "primitive", "role", "scope", "shape", "value")
+    __slots__ = (
+        "args", "backward", "dtype", "frozen", "key", "op", "params", "primitive", "role", "scope", "shape", "value"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Instruction:
         value: Any = None,
     ) -> None:
         self.primitive = primitive
+        self.op = role if primitive is None else primitive.name
         self.args = args
         self.params = params
         self.shape = shape
@@ -62,11 +66,6 @@ class Instruction:
         self.role = role
         self.value = value
         self.frozen: Any = None if params else ()
-
-    @property
-    def op(self) -> str:
-        """The name of the primitive, or the role of a leaf."""
-        return self.role if self.primitive is None else self.primitive.name
 
     @property
     def ndim(self) -> int:

@@ -7,9 +7,11 @@ another call gets a plan of its own, up to a few.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,19 @@ from .program import Program
 from .unrolled import Routine
 
 MOST_PLANS = 4
+
+
+@contextlib.contextmanager
+def without_collection() -> Iterator[None]:
+    """No garbage collection meanwhile: recording makes many objects, none of them garbage yet, and searching them takes
+    longer than making them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Run:
@@ -36,11 +51,10 @@ class Run:
         self.owner: Any = None
 
     def _prepare(self) -> None:
-        self.plan = Plan(self.program)
-        self.parts = [
-            Routine(self.plan.forward, self.plan.sources[0]),
-            Routine(self.plan.backward, self.plan.sources[1]),
-        ]
+        with without_collection():
+            self.plan = Plan(self.program)
+            calls = zip((self.plan.forward, self.plan.backward), self.plan.sources, strict=True)
+            self.parts = [Routine(*side) for side in calls]
 
     def idle(self) -> bool:
         """Whether nobody can still ask for the gradients of the last call."""

@@ -15,7 +15,6 @@ from ..ops.elementwise import add, multiply, subtract
 from ..ops.index import Slot, put
 from ..ops.shape import concatenate
 from .builder import Builder, rewrite, uses
-from .cleaning import clean
 from .kinds import Kinds, base
 from .program import VIEWS, Instruction, Program
 
@@ -26,7 +25,31 @@ def collect_sums(program: Program) -> Program:
     """Make one product of each sum of products, one reduction of each sum of reductions, one scatter of each sum of
     scatters.
     """
-    return clean(_on_trees(program, ("add",), _combine))  # a transposed sum is now a transposed product
+    return _turn_gradients(_on_trees(program, ("add",), _combine))
+
+
+def _turn_gradients(program: Program) -> Program:
+    """A gradient that is a transposed product, (A B)^T, becomes B^T A^T, and is then written as it will be read."""
+    turned = {
+        g
+        for g in program.gradients
+        if g is not None and g.op == "transpose" and g.args[0].op == "matmul" and g.args[0].args[0].ndim == 2 == g.ndim
+    }
+    if not turned:
+        return program
+    b = Builder()
+    new: dict[Instruction, Instruction] = {}
+    for ins in program.instructions:
+        if ins in turned:
+            left, right = (b.transpose(new[a], (1, 0), ins) for a in ins.args[0].args)
+            new[ins] = b.matmul(right, left, ins)
+        else:
+            # what does not depend on them, nearly everything, stays as it is
+            args = tuple([new[a] for a in ins.args])
+            new[ins] = ins if args == ins.args else b.again(ins, args)
+            if new[ins] is ins:
+                b.order.append(ins)
+    return program.rebuilt(new, b.order)
 
 
 def order_terms(program: Program) -> Program:
