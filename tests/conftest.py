@@ -10,7 +10,7 @@ import pytest
 
 from tests.architecture import line_counts
 
-# Examples are the same in every run. `make fuzz` draws fresh ones, and many.
+# Examples are the same in every run. `make properties` draws fresh ones, and many.
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, max_examples=100, print_blob=True)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=2000, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
