@@ -7,6 +7,7 @@ import ast
 import errno
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -241,3 +242,12 @@ def test_there_is_one_writer():
                 found[path.relative_to(ROOT).as_posix()] = lines
     assert found.pop("tinygrad_rnn/files.py")
     assert found.keys() <= ALLOWED.keys(), f"write through files.replace: {found}"
+
+
+def test_the_api_reference_is_replaced_as_a_whole():
+    recipe = re.search(r"^docs:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE).group(1)
+    lines = recipe.splitlines()
+    assert "rm -rf docs/.new" in lines[0], "what a killed run left goes first"
+    assert "-o docs/.new" in recipe
+    assert "-o docs/api" not in recipe
+    assert lines[-1].endswith("rm -rf docs/api && mv docs/.new docs/api")
