@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.compiler.layer_cases import CASES, uncovered
-from tests.compiler.same import assert_same, tensor
+from tests.compiler.same import Subject, assert_same, tensor
 from tinygrad_rnn import nn
 from tinygrad_rnn.errors import GraphError
 from tinygrad_rnn.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -24,6 +24,25 @@ def test_layers_equal_eager(case):
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_gradients_of_gradients_equal_eager(case):
     assert_same(case.subject, order=2)
+
+
+F = nn.functional
+FUNCTIONS = {
+    "celu": lambda x: F.celu(x, alpha=0.7), "relu6": lambda x: F.relu6(x * 4), "normalize": F.normalize,
+    "normalize p": lambda x: F.normalize(x, p=3.0, dim=0), "cosine": lambda x: F.cosine_similarity(x, x.flip(0), dim=2),
+    "distance": lambda x: F.pairwise_distance(x[0], x[1], p=3.0, keepdim=True), "gelu": F.gelu,
+    "distance at 0": lambda x: F.pairwise_distance(x, x), "norm at 0": lambda x: (x * 0).norm(dim=-1),
+    "one-hot": lambda x: F.one_hot(x.argmax(-1), 5) * x, "glu": lambda x: F.glu(x[..., :4]), "silu": F.silu,
+    "weighted mse": lambda x: F.mse_loss(x, x * 0.5, weight=x.detach() ** 2), "softplus": F.softplus,
+    "weighted huber": lambda x: F.huber_loss(x, x * 0.5, weight=x.detach() ** 2), "selu": F.selu, "mish": F.mish,
+    "weighted l1": lambda x: F.l1_loss(x, x.detach() * 0.5, weight=x.detach() ** 2), "logsigmoid": F.logsigmoid,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_that_no_layer_calls_so_equal_eager(name):
+    for order in (1, 2):
+        assert_same(lambda: Subject(FUNCTIONS[name], (tensor(4, 3, 5),)), order=order)
 
 
 INT, PACKABLE = tg.tensor([5, 3, 2]), nn.GRU(3, 4).double()
