@@ -15,7 +15,7 @@ export MPLBACKEND ?= Agg
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DELETE_ON_ERROR:
-.PHONY: help demo app bench bench-smoke docs check test test-slow test-mpi test-peers test-browser notebooks lint format fuzz properties clean
+.PHONY: help demo app bench bench-smoke docs check test test-install test-slow test-mpi test-peers test-browser notebooks lint format fuzz properties clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -41,14 +41,14 @@ $(VENV)/%.stamp: $(VENV)/base.stamp
 demo: $(VENV)/base.stamp ## train, draw and check a character RNN (TEXT=path)
 	@$(ONE_THREAD) $(PY) examples/demo.py $(if $(TEXT),--text "$(TEXT)")
 
-app: $(VENV)/app.stamp $(VENV)/plot.stamp ## the dashboard, on loopback
+app: $(VENV)/app.stamp ## the dashboard, on loopback
 	@$(PY) -m tinygrad_rnn app
 
 test: $(VENV)/test.stamp ## the suite, without other frameworks, browser and long runs
-	@$(ONE_THREAD) $(PY) -m pytest -q -m "not peers and not browser and not slow and not mpi" $(PYTEST)
+	@$(ONE_THREAD) $(PY) -m pytest -q -m "not peers and not browser and not slow and not mpi and not install" $(PYTEST)
 
 test-slow: $(VENV)/test.stamp ## long runs only
-	@$(ONE_THREAD) $(PY) -m pytest -q -m "slow and not peers and not browser and not mpi" $(PYTEST)
+	@$(ONE_THREAD) $(PY) -m pytest -q -m "slow and not peers and not browser and not mpi and not install" $(PYTEST)
 
 test-peers: $(VENV)/test.stamp $(VENV)/peers.stamp ## against PyTorch and the others
 	@$(ONE_THREAD) $(PY) -m pytest -q -m "peers and not browser" $(PYTEST)
@@ -58,6 +58,9 @@ test-mpi: $(VENV)/test.stamp $(VENV)/mpi.stamp ## several ranks under mpiexec: t
 
 test-browser: $(VENV)/test.stamp $(VENV)/browser.stamp ## the pages in a headless Chromium
 	@$(ONE_THREAD) $(PY) -m pytest -q -m "browser" $(PYTEST)
+
+test-install: $(VENV)/test.stamp ## fresh environments: without extras, and with each alone
+	@$(ONE_THREAD) $(PY) -m pytest -q -m "install" $(PYTEST)
 
 notebooks: $(VENV)/test.stamp ## execute every notebook and numbered example
 	@$(ONE_THREAD) $(PY) -m pytest -q tests/examples $(PYTEST)
@@ -88,7 +91,7 @@ fuzz: $(VENV)/test.stamp ## random programs and models, every way of running the
 	@$(ONE_THREAD) $(PY) -m tests.fuzz --minutes $(or $(MINUTES),10) $(FUZZ)
 
 properties: $(VENV)/test.stamp ## the property tests with fresh examples, and many
-	@$(ONE_THREAD) HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -m "not peers and not browser and not mpi" -k "property or machine" $(PYTEST)
+	@$(ONE_THREAD) HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -m "not peers and not browser and not mpi and not install" -k "property or machine" $(PYTEST)
 
 check: ## everything CI runs
 	@PYTHON="$(PYTHON)" .ci/run

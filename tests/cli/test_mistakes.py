@@ -167,7 +167,7 @@ def test_what_to_install(tg, trained, series, monkeypatch):
     real = importlib.util.find_spec
     hidden = {"matplotlib", "streamlit", "onnx"}
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in hidden else real(name, *rest))
-    refused(tg("app"), "pip install 'tinygrad_rnn[app,plot]'", code=3)
+    refused(tg("app"), "pip install 'tinygrad_rnn[app]'", code=3)
     refused(tg("forecast", series, "--plot", "x.png"), "pip install 'tinygrad_rnn[plot]'", code=3)
     refused(tg("compare", "--plot", "x.png"), "pip install 'tinygrad_rnn[plot]'", code=3)
     refused(tg("export"), "pip install 'tinygrad_rnn[onnx]'", code=3)
@@ -177,7 +177,7 @@ def test_png_without_a_library_for_it(tg, monkeypatch):
     import viz.raster
 
     monkeypatch.setattr(viz.raster, "_module", lambda name: None)
-    refused(tg("draw", "--out", "x.png", "--quiet"), "pip install", code=3)
+    refused(tg("draw", "--out", "x.png", "--quiet"), "pip install 'tinygrad_rnn[picture]'", code=3)
 
 
 def test_training_works_without_matplotlib_and_without_rich(tg, text, monkeypatch, tmp_path):

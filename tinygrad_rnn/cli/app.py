@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     console = Console(options)
     missing = [name for name in ("streamlit", "matplotlib") if importlib.util.find_spec(name) is None]
     if missing:
-        raise MissingExtraError(f"the dashboard ({' and '.join(missing)})", "app,plot")
+        raise MissingExtraError(f"the dashboard ({' and '.join(missing)})", "app")
     page = Path(__file__).resolve().parent.parent / "dashboard" / "page.py"
     console.result(f"The dashboard: http://127.0.0.1:{options.port}  (Ctrl-C ends it)", port=options.port)
     flags = {

@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         drawing.save(options.out)
     except ImportError as error:  # no library that turns SVG into .png or .pdf; the text names those there are
-        raise MissingExtraError(text=str(error)) from error
+        raise MissingExtraError(text=f"{error} In short: pip install 'tinygrad_rnn[picture]'") from error
     console.say(drawing.summary)
     console.result(f"Drawing: {options.out}", out=options.out, summary=drawing.summary)
     return OK

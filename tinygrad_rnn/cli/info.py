@@ -17,7 +17,8 @@ __all__ = ["add"]
 EXTRAS = {
     "plot": (("matplotlib",), "figures"),
     "onnx": (("onnx", "onnxruntime"), "export to ONNX"),
-    "app": (("streamlit",), "the dashboard"),
+    "app": (("streamlit", "matplotlib"), "the dashboard"),
+    "picture": (("vl-convert-python",), "drawings as PNG and PDF"),
     "notebook": (("nbclient", "nbformat", "ipykernel"), "running the notebooks"),
     "mpi": (("mpi4py",), "training in several processes"),
     "test": (("pytest", "hypothesis"), "the tests"),

@@ -1,1 +1,1 @@
-"""The dashboard: one page of six tabs, one file per tab. Needs the extras `app` and `plot`; `page.py` is what runs."""
+"""The dashboard: one page of six tabs, one file per tab. Needs the extra `app`; `page.py` is what runs."""
