@@ -99,7 +99,7 @@ def sweep(  # noqa: C901  (the hot loop: a call saved here is a tenth of the cos
             if not primitive.plain:
                 # Their arguments are bound already: T of them in each of T calls would make the sweep quadratic.
                 rules, given = _irregular_rules(node, g, y, xs, totals, create_graph), ()
-            for parent, rule in zip(parents, rules, strict=True):
+            for parent, rule in zip(parents, rules):  # noqa: B905  (one rule per parent: primitives see to it)
                 if not parent.needs_grad or (useful is not None and parent not in useful):
                     continue
                 if rule is None:

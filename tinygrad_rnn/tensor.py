@@ -65,10 +65,8 @@ def _binary(primitive: Primitive, reflected: bool = False, divides: bool = False
         else:
             return NotImplemented
         if divides and self.array.dtype.kind != "f":
-            self, other = (
-                cast(self, get_default_dtype()),
-                cast(other, get_default_dtype()) if isinstance(other, Tensor) else other,
-            )
+            self = cast(self, get_default_dtype())
+            other = cast(other, get_default_dtype()) if isinstance(other, Tensor) else other
         return apply(primitive, (other, self) if reflected else (self, other))
 
     operate.__name__ = primitive.name
@@ -342,17 +340,20 @@ def apply(primitive: Primitive, args: Sequence[Any], params: dict[str, Any] = _N
     """Run a primitive on Tensors, arrays and numbers, and record it where a gradient may be wanted."""
     arrays: list[Any] = []
     nodes: list[Any] = []
-    needs_grad = False
+    needs_grad = unnamed = False
     for a in args:
         if isinstance(a, Tensor):
             arrays.append(a.array)
             node = a.node
             nodes.append(node)
-            if node is not None and node.needs_grad:
+            if node is None:
+                unnamed = True
+            elif node.needs_grad:
                 needs_grad = True
         else:
             arrays.append(a if isinstance(a, _KNOWN) else np.asarray(a))
             nodes.append(None)
+            unnamed = True
     try:
         out = primitive.forward(*arrays, **params) if params else primitive.forward(*arrays)
     except (ValueError, TypeError) as error:
@@ -371,7 +372,7 @@ def apply(primitive: Primitive, args: Sequence[Any], params: dict[str, Any] = _N
     if rewritten and state.recording and primitive.differentiable:
         writes.check_current(args)
     if needs_grad or state.everything:
-        if None in nodes:
+        if unnamed:
             nodes = [node or _leaf_of(a) for node, a in zip(nodes, args, strict=True)]
         tensor.node = Node(primitive, tuple(nodes), params, arrays, out, state, needs_grad)
     else:
