@@ -18,6 +18,7 @@ from .errors import GraphError, MissingRuleError, ShapeError, explain
 from .graph import Node, ancestors
 from .ops.elementwise import astype
 from .ops.index import getitem, place
+from .protection import lift
 from .state import BIRTHS, STATE, State, at_scope, current, enable_grad
 from .writes import changes, mutated, unspoilt
 
@@ -316,5 +317,6 @@ def deposit(node: Node, g: Any, exclusive: bool, wrap: Wrap) -> None:
         # an array that something else may hold is copied: gradients must not change behind the user's back
         node.grad = wrap(g if exclusive and g.flags.c_contiguous else np.array(g, order="C"))
     else:
+        lift(node.grad.array)
         np.add(node.grad.array, g, out=node.grad.array)
         mutated(node.grad.array)  # somebody may have recorded the gradient so far

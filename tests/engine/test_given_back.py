@@ -202,3 +202,14 @@ def test_threads_have_the_mode_for_themselves_and_share_the_locks():
     assert leave.is_set()
     assert not problems
     assert w.detach().numpy().flags.writeable
+
+
+def test_gradients_are_added_to_though_a_graph_keeps_them():
+    w = leaf(1.0, 2.0)
+    with protect_residuals():
+        (w**3).sum().backward(create_graph=True)
+        penalty = (w.grad**2).sum()
+    (w * 100.0).sum().backward()
+    assert w.grad.tolist() == [103, 112]
+    with pytest.raises(GraphError, match="inplace"):
+        penalty.backward()
