@@ -63,12 +63,15 @@ def stream_text(path: Path, *, encoding: str = "utf-8") -> Iterator[str]:
         file = open_regular(path)
     except OSError as error:
         raise file_error(where, error) from error
+    empty = True
     with file:
-        empty = True
-        for piece in decoded(file, where, encoding):
-            empty = empty and not piece
-            if piece:
-                yield piece
+        try:
+            for piece in decoded(file, where, encoding):
+                empty = empty and not piece
+                if piece:
+                    yield piece
+        except OSError as error:  # it opened, and then a disk or a network failed
+            raise file_error(where, error) from error
     if empty:
         raise DataError(explain(where, expected="text", got="an empty file"))
 
@@ -150,7 +153,7 @@ def unknown_encoding(where: str, encoding: str) -> DataError:
 
 
 def file_error(where: str, error: OSError) -> DataError:
-    """The error for a text file that cannot be opened."""
+    """The error for a text file that cannot be opened, or not read to its end."""
     kind = MissingDataError if isinstance(error, FileNotFoundError) else DataError
     got, do = advice(error)
     return kind(explain(where, expected="a text file to read", got=got, do=do))
