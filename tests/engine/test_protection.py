@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.ops.running import CASES, gradients, with_gradient
 from tinygrad_rnn import nn, protection
 from tinygrad_rnn.autograd import protect_residuals
 from tinygrad_rnn.errors import AnomalyError, GraphError
@@ -242,3 +243,15 @@ def test_recurrent_layers_give_the_same_gradients(layer: Any):
 
     for mine, plain in zip(gradients(True), gradients(False), strict=True):
         np.testing.assert_array_equal(mine, plain)
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in CASES}))
+def test_no_op_and_no_rule_writes_into_what_a_graph_keeps(name: str):
+    samples = [sample for op, sample in CASES if op == name and with_gradient(op, sample)]
+    for sample in samples:
+        for order in (False, True):
+            plain = gradients(name, sample, create_graph=order)
+            with protect_residuals():
+                mine = gradients(name, sample, create_graph=order)
+            for a, b in zip(mine, plain, strict=True):
+                np.testing.assert_array_equal(a, b)
