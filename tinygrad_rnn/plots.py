@@ -62,7 +62,7 @@ def curves(axes: Any, lines: Mapping[str, tuple[Any, Any]], *, log: bool = False
     if log:
         axes.set_yscale("log")
     if len(lines) > 1:
-        axes.legend(frameon=False)
+        axes.legend(edgecolor="none", framealpha=0.8)
 
 
 def run(metrics: Sequence[Mapping[str, Any]], title: str = "") -> Any:
@@ -82,6 +82,8 @@ def run(metrics: Sequence[Mapping[str, Any]], title: str = "") -> Any:
     if norms:
         curves(axes[1], {"norm": ([line["step"] for line in norms], [line["gradient_norm"] for line in norms])})
         axes[1].set(xlabel="step", ylabel="gradient norm", title="norm of the gradient, before clipping")
+    for one in axes:
+        one.xaxis.get_major_locator().set_params(integer=True)  # there is no half a step
     return made
 
 
@@ -96,8 +98,8 @@ def fit(
     if y_hat is not None:
         label = {"model": "model", "unseen": "prediction on unseen data"}[kind]
         axes.plot(x, y_hat, "--", color=COLOURS[kind], linewidth=2.0, label=label)
-    axes.set(xlabel="x", ylabel="y", title=literal(title))
-    axes.legend(loc="best", edgecolor="none", framealpha=0.8)
+    axes.set(xlabel="x", ylabel="y")
+    _headed(axes, title)
 
 
 def forecast(axes: Any, y: np.ndarray, fitted: np.ndarray, beyond: np.ndarray, *, title: str = "") -> None:
@@ -114,5 +116,11 @@ def forecast(axes: Any, y: np.ndarray, fitted: np.ndarray, beyond: np.ndarray, *
         axes.plot(np.arange(N + K - len(joint), N + K), joint, color=COLOURS["model"], linewidth=2.0, label="forecast")
         axes.axvspan(N - 1, N + K - 1, color=COLOURS["zone"], alpha=0.2, linewidth=0)
         axes.axvline(N - 1, color="black", linewidth=1.5)
-    axes.set(xlabel="step", ylabel="y", title=literal(title))
-    axes.legend(loc="best", edgecolor="none", framealpha=0.8)
+    axes.set(xlabel="step", ylabel="y")
+    _headed(axes, title)
+
+
+def _headed(axes: Any, title: str) -> None:
+    """The title above at the left and the names of the lines at the right: a series leaves no room between its axes."""
+    axes.set_title(literal(title), loc="left", fontsize="medium")
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, borderaxespad=0.1)
