@@ -48,6 +48,24 @@ def _note(table: dict[int, Any], base: np.ndarray, when: int, source: Source | N
         table[key] = (known[0], when, source)
 
 
+class Notes:
+    """What was noted of writes until now, so that a write that is taken back can leave no note."""
+
+    def __init__(self) -> None:
+        self._tables = [(table, dict(table)) for table in (changes, rewritten)]
+
+    def restore(self, array: np.ndarray) -> None:
+        """Note of the memory of `array` what was noted then."""
+        base = owner(array)
+        key = id(base)
+        for table, before in self._tables:
+            note = before.get(key)
+            if note is not None and note[0]() is base:
+                table[key] = note
+            else:
+                table.pop(key, None)
+
+
 def overwrite(array: np.ndarray, values: Any, where: Any = ...) -> None:
     """`array[where] = values` in memory that residuals may refer to, noted."""
     lift(array)

@@ -199,3 +199,14 @@ def test_cross_entropy_of_a_single_class_and_of_single_examples(shape):
     scores = tg.tensor(np.random.default_rng(0).normal(size=shape), requires_grad=True)
     targets = np.zeros(shape[:-1], int)
     tg.compile(lambda x: (cross_entropy(np.tanh(x), targets) * np.pi).sum()).check(scores, **EXACT)
+
+
+def test_batch_norm_is_compiled_for_evaluation_after_it_was_for_training():
+    eager, layer = nn.BatchNorm1d(D).double(), nn.BatchNorm1d(D).double()
+    compiled = tg.compile(lambda x: layer(x).pow(3).sum())
+    for seed, training in enumerate([True, False, True, True, False]):
+        x = batch(steps=1, rows=5 + seed % 2, seed=seed)[0][0].detach()
+        eager.train(training)
+        layer.train(training)
+        np.testing.assert_allclose(compiled(x).item(), eager(x).pow(3).sum().item(), rtol=1e-12)
+    np.testing.assert_allclose(layer.running_var.numpy(), eager.running_var.numpy(), rtol=1e-12)

@@ -82,6 +82,15 @@ def test_what_was_found_once_stays_mended():
     assert check_model(small) == AGREED
 
 
+def test_a_model_without_a_flaw_must_not_be_refused(monkeypatch: pytest.MonkeyPatch):
+    def refuses(*_: object) -> None:
+        raise ValueError("no")
+
+    monkeypatch.setattr(layers, "check_input", refuses)
+    with pytest.raises(Disagreement, match="a model without a flaw is refused: no"):
+        check_model(SMALL)
+
+
 def test_a_wrong_rule_is_found(monkeypatch: pytest.MonkeyPatch):
     rule = PRIMITIVES["sigmoid"].vjps[0]
     monkeypatch.setattr(PRIMITIVES["sigmoid"], "vjps", (lambda g, y, x: rule(g, y, x) * 1.01,))
@@ -103,7 +112,7 @@ def _eager() -> bool:
 def test_what_eager_refuses_the_others_must_refuse(monkeypatch: pytest.MonkeyPatch):
     model = SMALL._replace(flaw="one feature too many")
     assert check_model(model) == REFUSED
-    monkeypatch.setattr(tg, "compile", lambda function: lambda *inputs: None)
+    monkeypatch.setattr(tg, "compile", lambda function: lambda *inputs: tg.ones(1, requires_grad=True).sum())
     with pytest.raises(Disagreement, match="the compiled call does not refuse what eager refuses"):
         check_model(model)
 

@@ -18,6 +18,7 @@ from ..errors import MissingRuleError
 from ..graph import Node, ancestors
 from ..state import current, record_everything
 from ..tensor import Tensor, make
+from ..writes import Notes
 from .program import CONSTANT, COTANGENT, INPUT, PARAMETER, Instruction, Program, refuse
 from .signature import fill, flatten
 
@@ -51,6 +52,16 @@ def record(function: Callable[..., Any], template: Any, leaves: Sequence[Any]) -
     template: (args, kwargs) with slots for the leaves. Raises GraphError where a value is read or something cannot be
         replayed.
     """
+    written: list[Any] = []
+    notes = Notes()
+    try:
+        return _record(function, template, leaves, written)
+    finally:
+        for _, _, array, _ in written:  # the writes were taken back, and the sweep is done: nothing was written
+            notes.restore(array)
+
+
+def _record(function: Callable[..., Any], template: Any, leaves: Sequence[Any], written: list[Any]) -> Recording:
     grad = current().recording
     stand_ins = []
     for x in leaves:
@@ -60,7 +71,6 @@ def record(function: Callable[..., Any], template: Any, leaves: Sequence[Any]) -
     nodes = [t.node for t in stand_ins]
     start = graph.tick()
     args, kwargs = fill(template, stand_ins)
-    written: list[Any] = []
     with record_everything(tracing=REASON, written=written):
         effects: list[Any] = []
         try:
