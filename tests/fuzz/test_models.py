@@ -83,7 +83,7 @@ def test_what_was_found_once_stays_mended():
 
 
 def test_a_model_without_a_flaw_must_not_be_refused(monkeypatch: pytest.MonkeyPatch):
-    def refuses(*_: object) -> None:
+    def refuses(*_: object, **__: object) -> None:
         raise ValueError("no")
 
     monkeypatch.setattr(layers, "check_input", refuses)
