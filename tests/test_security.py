@@ -87,4 +87,4 @@ def test_ranks_alone_exchange_pickles():
 def test_the_dashboard_listens_on_loopback_and_limits_uploads():
     source = (ROOT / "tinygrad_rnn/cli/app.py").read_text()
     assert '"server.address": "127.0.0.1"' in source
-    assert '"server.maxUploadSize": 5' in source
+    assert '"server.maxUploadSize": 5,' in source

@@ -144,6 +144,9 @@ def plain_page():
 def outside_quotes(source):
     """DOT without what is quoted. Asserts that every quote is closed: a backslash escapes the sign after it."""
     assert re.fullmatch(r'(?:[^"]|"(?:[^"\\]|\\.)*")*', source, re.S), "a quote stays open"
+    for quoted in re.findall(r'"((?:[^"\\]|\\.)*)"', source, re.S):
+        # all other escapes mean something to DOT: \N is the name of the node, \G that of the graph
+        assert "\\" not in re.sub(r'\\\\|\\"|\\n', "", quoted), quoted
     return re.sub(r'"(?:[^"\\]|\\.)*"', '""', source)
 
 
