@@ -49,6 +49,31 @@ from .dtypes import (
 )  # fmt: skip
 from .dtypes import float32 as float
 from .dtypes import int32 as int
+from .everyday import (
+    allclose,
+    bernoulli,
+    bincount,
+    broadcast_to,
+    clone,
+    count_nonzero,
+    diag,
+    diagonal,
+    diff,
+    empty_like,
+    equal,
+    finfo,
+    hstack,
+    iinfo,
+    is_floating_point,
+    isclose,
+    meshgrid,
+    moveaxis,
+    nonzero,
+    numel,
+    trace,
+    unique,
+    vstack,
+)  # fmt: skip
 from .lazy import lazily
 from .ops.random import manual_seed
 from .state import (
@@ -203,6 +228,8 @@ __getattr__ = lazily(
         "nn": "nn",
         "onnx": "onnx",
         "accelerator": "accelerator",
+        "backends": "backends",
+        "cuda": "cuda",
         "FloatTensor": "legacy:FloatTensor",
         "DoubleTensor": "legacy:DoubleTensor",
         "LongTensor": "legacy:LongTensor",

@@ -96,6 +96,20 @@ FLOAT = {
     "set item": lambda m, x, y, w: _assign(x * 1, y),
     "softmax axis": lambda m, x, y, w: x.softmax(dim=-1).log(),
     "add to part": lambda m, x, y, w: _accumulate(m, x, y),
+    "diagonals": lambda m, x, y, w: m.stack(
+        [
+            m.diagonal(x, 1).sum(),
+            m.trace(x),
+            x.diagonal(-1).prod(),
+            m.diag(x[0], 2).pow(2)[0].sum(),
+            m.diag(y, -1).sum(),
+            (m.diag(x[:, 1]) @ w[:3]).sum(),
+            m.diag(y[1], -1)[:, 2].sum(),
+        ]
+    ),
+    "neighbours": lambda m, x, y, w: m.diff(x, 2) + m.diff(y, dim=1)[:, 1:],
+    "joined": lambda m, x, y, w: m.hstack([x, m.vstack([y[0], y[1:]]), m.broadcast_to(w[:1, :1], (3, 2))]),
+    "copies": lambda m, x, y, w: m.clone(x) * m.moveaxis(y, 0, 1).T + m.meshgrid(x[:, 0], y[0], indexing="ij")[1],
 }
 
 
@@ -227,4 +241,27 @@ PLAIN = {
         x.clone().div_(2).sub_(1).neg_().abs_(),
     ],
     "split empty": lambda m, i, b, x: [*m.zeros(0, 2).split(1), *m.arange(5).chunk(3), *m.arange(4).split([1, 0, 3])],
+    "everyday": lambda m, i, b, x: [
+        m.allclose(x, x + 1e-9),
+        m.equal(i, i),
+        m.equal(x, x + 1),
+        m.isclose(x, x.round()),
+        m.numel(x),
+        i.unique(),
+        *m.unique(i, return_inverse=True, return_counts=True),
+        m.bincount(i[0], minlength=9),
+        m.bincount(i[0], weights=x[0]),
+        m.count_nonzero(b),
+        b.count_nonzero(dim=1),
+        m.nonzero(b),
+        m.empty_like(i).shape,
+        m.is_floating_point(x),
+        m.is_floating_point(i),
+        *m.meshgrid(i[0], i[:, 1], indexing="xy"),
+        i.diff(),
+        m.finfo(m.float32).eps,
+        m.iinfo(m.int64).max,
+        i.trace(),
+        m.bernoulli(b.float()),
+    ],
 }

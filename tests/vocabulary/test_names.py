@@ -47,3 +47,18 @@ def test_an_unknown_name_of_the_package_is_refused():
 @pytest.mark.parametrize("call", [lambda x: x.sum(axis=0, keepdims=True), lambda x: x.sum(dim=0, keepdim=True)])
 def test_both_spellings_of_axes_are_understood(call):
     assert call(tg.ones(2, 3)).shape == (1, 3)
+
+
+def test_a_script_that_asks_for_a_graphics_card_goes_on_without_one():
+    device = tg.device("cuda" if tg.cuda.is_available() else "mps" if tg.backends.mps.is_available() else "cpu")
+    assert (str(device), tg.cuda.device_count(), tg.accelerator.is_available()) == ("cpu", 0, False)
+    tg.backends.cudnn.deterministic = True
+    for nothing in (tg.cuda.manual_seed(0), tg.cuda.manual_seed_all(0), tg.cuda.empty_cache(), tg.cuda.synchronize()):
+        assert nothing is None
+
+
+def test_a_name_that_is_nearly_right_is_answered_with_the_right_one():
+    with pytest.raises(AttributeError, match=r"no attribute 'softmaxx'. Did you mean: 'softmax'\?$"):
+        _ = tg.softmaxx
+    with pytest.raises(AttributeError, match=r"no attribute 'nothing_like_it'$"):
+        _ = tg.nothing_like_it
