@@ -23,9 +23,8 @@ FLOORS = [
     ["complaints", "printing", "writes"],
     ["backward", "protocols", "reading"],
     ["tensor"],
-    ["functions", "creation", "accelerator", "backends", "cuda", "legacy"],
+    ["functions", "creation", "accelerator", "legacy"],
     ["vocabulary"],
-    ["everyday"],
     ["transforms", "function", "nn", "optim", "utils", "compiler"],
     ["models", "language", "distributed", "viz"],
     ["compare"],
@@ -42,7 +41,7 @@ ORDER = {
     "nn": ["init", "module", "functional", "layers", "recurrent", "losses", "modules", "utils"],
     "compiler": (
         "program kinds chains builder cleaning softmax columns splitting saturation gates sums address stacking windows "
-        "batching weights layout kernels planning unrolled replay signature trace passes checking compiled step"
+        "batching weights layout kernels planning unrolled replay signature guards trace passes checking compiled step"
     ).split(),
     "compare": ["differences", "numeric", "report", "anatomy", "agreement", "doctor"],
     "viz": [

@@ -2,8 +2,8 @@
 
 import functools
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -188,3 +188,67 @@ def test_a_global_that_the_function_counts_in_makes_no_new_recording():
     for _ in range(4):
         compiled(tg.ones(3))
     assert CALLS == 1
+
+
+class Settings:
+    factor = 1.0
+    named: ClassVar = {"factor": 1.0}
+
+    def method(self, x: tg.Tensor) -> tg.Tensor:
+        return x * self.factor
+
+    @classmethod
+    def of_class(cls, x: tg.Tensor) -> tg.Tensor:
+        return x * cls.factor
+
+
+class Further(Settings):
+    def method(self, x: tg.Tensor) -> tg.Tensor:
+        return super().method(x) * MODULE.factor
+
+
+MODULE = ModuleType("settings_of_a_user")
+MODULE.factor = 1.0
+HELD, FURTHER = Settings(), Further()
+BOUND, PARTIAL = HELD.method, functools.partial(lambda held, x: x * held.factor, HELD)
+LAYER = nn.Identity()
+CALLS_OF = {
+    "a bound method": (lambda x: BOUND(x), HELD),
+    "a partial": (lambda x: PARTIAL(x), HELD),
+    "a table of methods": (lambda x: {"f": BOUND}["f"](x), HELD),
+    "a class": (lambda x: x * Settings.factor, Settings),
+    "a class method": (lambda x: Settings.of_class(x), Settings),
+    "a method of the class above": (lambda x: FURTHER.method(x), FURTHER),
+    "a Python module": (lambda x: x * MODULE.factor, MODULE),
+}
+
+
+@pytest.mark.parametrize("name", CALLS_OF)
+def test_settings_are_seen_behind_methods_partials_classes_and_modules(name: str, monkeypatch: pytest.MonkeyPatch):
+    function, holder = CALLS_OF[name]
+    compiled, x = tg.compile(function), tg.ones(3)
+    assert compiled(x).tolist() == [1, 1, 1]
+    monkeypatch.setattr(holder, "factor", 2.0)
+    assert compiled(x).tolist() == [2, 2, 2]
+
+
+def test_dicts_of_classes_and_hooks_of_layers_are_seen(monkeypatch: pytest.MonkeyPatch):
+    compiled, x = tg.compile(lambda x: LAYER(x) * HELD.named["factor"]), tg.ones(3)
+    assert compiled(x).tolist() == [1, 1, 1]
+    monkeypatch.setitem(Settings.named, "factor", 2.0)
+    assert compiled(x).tolist() == [2, 2, 2]
+    handles = [LAYER.register_forward_hook(lambda module, args, output: output * 5)]
+    assert compiled(x).tolist() == [10, 10, 10]
+    handles.append(LAYER.register_forward_hook(lambda module, args, output: output + 1))
+    assert compiled(x).tolist() == [12, 12, 12]
+    for handle in handles:
+        handle.remove()
+    assert compiled(x).tolist() == [2, 2, 2]
+
+
+def test_equal_numbers_of_other_types_are_told_apart():
+    task = Task()
+    compiled, x = tg.compile(lambda x: x * task.factor), tg.tensor([1, 2])
+    for factor in (1, 1.0, True, 1):
+        task.factor = factor
+        assert compiled(x).dtype == (x * factor).dtype

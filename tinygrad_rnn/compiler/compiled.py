@@ -22,11 +22,12 @@ from ..state import current
 from ..tensor import Tensor, make
 from ..writes import mutated
 from .checking import compare
+from .guards import Guards, rewound
 from .passes import Line, measure, optimise, stages
 from .planning import Plan
 from .program import INPUT, Program, show
 from .replay import Pool, Run, without_collection
-from .signature import MOST_PROGRAMS, Guards, fill, flatten, rewound, settings
+from .signature import MOST_PROGRAMS, fill, flatten, settings
 from .trace import Recording, record
 
 

@@ -1,41 +1,23 @@
-"""Arguments and results as flat lists: arrays apart from the static values around them, and what a recording depends
-on.
-
-A signature is everything that selects a program: the structure of the arguments, shapes and dtypes of arrays, which of
-them require grad, and the values of all else. A guard is what the function saw outside of its arguments: names it
-closes over, modules and whether they train.
+"""Arguments and results as flat lists: arrays apart from the static values around them, and what selects a program: the
+structure of the arguments, shapes and dtypes of arrays, which of them require grad, and the values of all else.
 """
 
 from __future__ import annotations
 
-import contextlib
-import dis
-import functools
-import itertools
-from collections.abc import Callable, Iterator, Sequence
-from operator import attrgetter, is_, itemgetter
-from types import FunctionType, MethodType, ModuleType
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..dtypes import get_default_dtype
 from ..errors import GraphError
-from ..ops.random import resolve
 from ..state import current
 from ..tensor import Tensor
 
 Key = tuple[Any, ...]
 MOST_PROGRAMS = 64
 """So many programs of one function are kept."""
-MOST_ENTRIES = 64
-"""Longer lists and dicts are data, not settings: they are not watched."""
-MOST_WATCHED = 4096
-"""So many objects are followed."""
-
-_TABLES = ("_parameters", "_buffers", "_modules")
-_STORES = {dis.opmap["STORE_ATTR"], dis.opmap["STORE_GLOBAL"]}
-_ATOMS = (int, float, str, bytes, type(None), complex)
+ATOMS = (int, float, str, bytes, type(None), complex)
 
 
 class Slot:
@@ -67,7 +49,7 @@ def flatten(x: Any, leaves: list[Any], key: list[Any]) -> Any:
     if isinstance(x, dict):
         key.append((type(x), tuple(x)))
         return {name: flatten(part, leaves, key) for name, part in x.items()}
-    if isinstance(x, _ATOMS):
+    if isinstance(x, ATOMS):
         key.append((type(x), x))
         return x
     try:
@@ -96,291 +78,3 @@ def fill(template: Any, arrays: Sequence[Any]) -> Any:
 def settings() -> Key:
     """What a recording depends on besides its arguments: whether gradients are recorded, and the default dtype."""
     return (current().recording, get_default_dtype())
-
-
-class Guards:
-    """What a function sees besides its arguments; `version()` changes whenever a recording of it may have become wrong.
-
-    Modules (anything with `modules()`) are watched for their training flags and for which parameters they hold, Tensors
-    for being rebound, plain numbers and strings for their values; so are the attributes of modules and other objects,
-    as far as the function and the methods it leads to name them and do not write them, and short lists and dicts; and
-    what other functions see that it calls, those of this package left out.
-    Values of parameters are not watched: they are read at each call.
-    """
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = _plain(function)
-        self.sources = list(_sources(function))
-        self.names, self.written = _names(function)
-        self.found: list[Any] = []
-        self.reached: list[Any] = []
-        self.modules: list[Any] = []
-        self.tables: list[dict[str, Any]] = []
-        self.lists: list[list[Any]] = []
-        self.attributes: list[tuple[dict[str, Any], itemgetter[Any]]] = []
-        self.inherited: list[tuple[Any, attrgetter[Any]]] = []
-        self.cells: list[Any] = []
-        self._seen: list[Any] = []
-        self._version = -1
-        self._numbers = itertools.count()
-        # what was seen is kept with its version: an id says nothing once its object is gone
-        self._versions: dict[Key, tuple[int, list[Any]]] = {}
-
-    def version(self) -> int:
-        """A number for what is seen now: that of an earlier call only if nothing that matters has changed since."""
-        found = [read() for read in self.sources]
-        if self._version >= 0 and _same(found, self.found) and _same(self._look(), self._seen):
-            return self._version
-        self.found = found
-        self._reach(found)
-        self._seen = self._look()
-        key = tuple(x if isinstance(x, _ATOMS) else id(x) for x in (*found, None, *self._seen))
-        if key not in self._versions:
-            while len(self._versions) >= MOST_PROGRAMS:
-                self._versions.pop(next(iter(self._versions)))
-            self._versions[key] = next(self._numbers), [*found, *self._seen]
-        self._version = self._versions[key][0]
-        return self._version
-
-    def _look(self) -> list[Any]:
-        """All that is watched behind what the sources give, in a fixed order."""
-        seen = [m.training for m in self.modules]
-        for table in self.tables:
-            seen += table.values()
-        for entries in self.lists:
-            seen += entries
-        try:
-            for table, read in self.attributes:
-                seen += read(table)
-            for x, get in self.inherited:
-                seen += get(x)
-        except (KeyError, AttributeError):  # an attribute is gone
-            seen.append(None)
-        seen += [_content(cell) for cell in self.cells]
-        return seen
-
-    def _reach(self, found: list[Any]) -> None:
-        """Follow what was found into modules, containers, functions and the attributes of objects."""
-        names, written = dict.fromkeys(self.names), {"training", "_scope", *_TABLES, *self.written}
-        count = -1
-        while count < len(names):  # what a function names further on may be an attribute of what was walked before
-            count = len(names)
-            self._walk(found, names, written)
-
-    def _walk(self, found: list[Any], names: dict[str, None], written: set[str]) -> None:
-        """Note all that is reached and is to be watched; names and written grow by what functions on the way say."""
-        self.modules, self.tables, self.lists, self.attributes, self.inherited, self.cells = [], [], [], [], [], []
-        pending, known = [self.function, *found], set[int]()
-        self.reached = []
-        for x in pending:  # grows while we walk it
-            if id(x) in known or isinstance(x, (*_ATOMS, Tensor)) or len(known) > MOST_WATCHED:
-                continue
-            known.add(id(x))
-            self.reached.append(x)
-            if isinstance(x, FunctionType):
-                if not _ours(x):
-                    pending += self._into(x, names, written)
-            elif isinstance(x, (list, tuple, dict)):
-                if len(x) <= MOST_ENTRIES:
-                    pending += x.values() if isinstance(x, dict) else x
-                    if isinstance(x, dict):
-                        self.tables.append(x)
-                    elif isinstance(x, list):
-                        self.lists.append(x)
-            elif _is_module(x):
-                pending += [m for m in x.modules() if m is not x]
-                self.modules.append(x)
-                self.tables += _tables(x)
-            elif not _has_attributes(x):
-                continue
-            if _has_attributes(x):
-                pending += _follow(type(x), names, written)
-                chosen = [name for name in vars(x) if name in names and name not in written]
-                if chosen:
-                    self.attributes.append((vars(x), itemgetter(*chosen, chosen[0])))  # never a single one: a tuple
-                pending += [vars(x)[name] for name in chosen]
-                inherited = [n for n in names if n not in vars(x) and n not in written and _setting(type(x), n)]
-                if inherited:
-                    self.inherited.append((x, attrgetter(*inherited, inherited[0])))
-
-    def _into(self, function: FunctionType, names: dict[str, None], written: set[str]) -> list[Any]:
-        """Watch the globals, cells and defaults that a function sees; returns what they hold."""
-        code, space = function.__code__, function.__globals__
-        own = dict.fromkeys(_global_names(code))
-        names.update(own)
-        written |= _stored(code)
-        chosen = [n for n in own if n in space and n not in _stored(code) and not _fixed(space[n])]
-        cells = function.__closure__ or ()
-        if function is self.function:  # whose cells and plain globals are among the sources
-            chosen = [n for n in chosen if not _watched(space[n])]
-        else:
-            self.cells += cells
-        if chosen:
-            self.attributes.append((space, itemgetter(*chosen, chosen[0])))
-        defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
-        return [*(space[n] for n in chosen), *map(_content, cells), *defaults]
-
-
-def _same(a: list[Any], b: list[Any]) -> bool:
-    """Whether two lists hold the same objects."""
-    return len(a) == len(b) and all(map(is_, a, b))
-
-
-@contextlib.contextmanager
-def rewound(*seen: Any) -> Iterator[None]:
-    """Put generators back to where they stood before: recording draws, and so does the replay that follows.
-
-    seen: what to search for generators besides the default one: values, lists of them, modules that hold one.
-    """
-    generators = [resolve(None)]
-    pending = list(seen)
-    for x in pending:  # grows while we walk it
-        if isinstance(x, np.random.Generator):
-            generators.append(x)
-        elif isinstance(x, (list, tuple)):
-            pending.extend(x)
-        elif isinstance(x, dict):
-            pending.extend(x.values())
-        elif _is_module(x):
-            pending.extend(v for m in x.modules() for v in vars(m).values() if isinstance(v, np.random.Generator))
-    states = [(g.bit_generator, g.bit_generator.state) for g in generators]
-    try:
-        yield
-    finally:
-        for bits, state in states:
-            bits.state = state
-
-
-def _has_attributes(x: Any) -> bool:
-    """Whether x is an object whose attributes may be settings: not a class, function, Python module or generator."""
-    plain = not isinstance(x, (type, ModuleType, FunctionType, MethodType, np.random.Generator, list, tuple, dict))
-    return plain and hasattr(x, "__dict__")
-
-
-def _plain(function: Any) -> Any:
-    """The function behind bound methods and `functools.partial`; a module as it is."""
-    while isinstance(function, MethodType) or (not isinstance(function, FunctionType) and hasattr(function, "func")):
-        function = function.__func__ if isinstance(function, MethodType) else function.func
-    return function
-
-
-def _ours(x: Any) -> bool:
-    """Whether a function or class belongs to this package, which keeps no settings in globals and classes."""
-    return (x.__module__ or "").partition(".")[0] == __name__.partition(".")[0]
-
-
-def _setting(kind: type, name: str) -> bool:
-    """Whether a class has a plain value of this name, which its objects may be given another one of."""
-    holder = next((k for k in kind.__mro__ if name in vars(k)), object)
-    return holder is not object and not _ours(holder) and isinstance(vars(holder)[name], _ATOMS) and name[:2] != "__"
-
-
-def _fixed(x: Any) -> bool:
-    """Whether a global is taken to be what it is for good: an imported module, a class, a function of this package."""
-    return isinstance(x, (ModuleType, type)) or (isinstance(x, FunctionType) and _ours(x))
-
-
-def _watched(x: Any) -> bool:
-    """Whether a global of the compiled function is read at every call."""
-    return _is_module(x) or isinstance(x, (Tensor, *_ATOMS))
-
-
-def _follow(kind: type, names: dict[str, None], written: set[str]) -> list[FunctionType]:
-    """Add what the methods of a class name and write in turn, as far as those that are named lead to them; returns
-    these methods.
-    """
-    methods = []
-    pending = ["forward", "__call__", *names]
-    visited = set[str]()
-    for name in pending:  # grows while we walk it
-        method = getattr(kind, name, None)
-        method = method.fget if isinstance(method, property) else method
-        if name in visited or not isinstance(method, FunctionType):
-            continue
-        visited.add(name)
-        methods.append(method)
-        written |= _stored(method.__code__)
-        more = [n for n in _global_names(method.__code__) if n not in names]
-        names.update(dict.fromkeys(more))
-        pending += more
-    return methods
-
-
-def _names(function: Any) -> tuple[list[str], set[str]]:
-    """What the code of a function, and of functions that it closes over, names, and which attributes it writes."""
-    function = getattr(function, "__func__", getattr(function, "func", function))
-    if not isinstance(function, FunctionType):
-        return [], set()
-    held = [_content(cell) for cell in function.__closure__ or ()]
-    codes = [f.__code__ for f in (function, *held) if isinstance(f, FunctionType)]
-    return [name for code in codes for name in _global_names(code)], set().union(*map(_stored, codes))
-
-
-@functools.lru_cache(maxsize=4096)
-def _stored(code: Any) -> frozenset[str]:
-    """The attributes and globals that code writes: what it counts or keeps there is no setting.
-
-    Read off the bytecode, (operation, argument) pairs, which is thirty times faster than to have `dis` describe it.
-    """
-    names, high = set(), 0
-    for operation, low in zip(code.co_code[::2], code.co_code[1::2], strict=True):
-        argument = high | low
-        high = argument << 8 if operation == dis.EXTENDED_ARG else 0
-        if operation in _STORES:
-            names.add(code.co_names[argument])
-    return frozenset(names)
-
-
-def _is_module(x: Any) -> bool:
-    return callable(getattr(x, "modules", None)) and hasattr(x, "training")
-
-
-def _tables(module: Any) -> list[dict[str, Any]]:
-    return [getattr(module, name) for name in _TABLES if hasattr(module, name)]
-
-
-def _sources(function: Callable[..., Any]) -> list[Callable[[], Any]]:
-    """Functions that read what `function` closes over: its cells, its globals, the object it is bound to, its
-    defaults.
-    """
-    if _is_module(function):
-        return [lambda: function]
-    if isinstance(function, MethodType):
-        owner = function.__self__
-        return [lambda: owner, *_sources(function.__func__)]
-    inner = getattr(function, "func", None)  # functools.partial
-    if inner is not None and not isinstance(function, FunctionType):
-        values = [*getattr(function, "args", ()), *getattr(function, "keywords", {}).values()]
-        return [*(lambda v=v: v for v in values), *_sources(inner)]
-    if not isinstance(function, FunctionType):
-        return [lambda: function] if _has_attributes(function) else []
-    cells = function.__closure__ or ()
-    reads: list[Callable[[], Any]] = [lambda cell=cell: _content(cell) for cell in cells]
-    space = function.__globals__
-    names = _global_names(function.__code__)
-    watched = [n for n in names if n in space and _watched(space[n])]
-    reads += [lambda name=name: space.get(name) for name in watched]
-    for cell in cells:  # helper functions that are closed over see things, too
-        held = _content(cell)
-        if isinstance(held, FunctionType) and held is not function:
-            reads += _sources_shallow(held)
-    return reads
-
-
-def _sources_shallow(function: FunctionType) -> list[Callable[[], Any]]:
-    return [lambda cell=cell: _content(cell) for cell in function.__closure__ or ()]
-
-
-def _content(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not bound yet
-        return None
-
-
-def _global_names(code: Any) -> list[str]:
-    names = list(code.co_names)
-    for constant in code.co_consts:
-        if hasattr(constant, "co_names"):
-            names += _global_names(constant)
-    return names
