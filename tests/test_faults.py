@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.writers import WRITERS, content
+from tests.writers import WRITERS, close, content
 from tinygrad_rnn import files
 from tinygrad_rnn.cli import main as command_line
 from tinygrad_rnn.errors import DataError, TinygradError
@@ -53,20 +53,6 @@ def full_disk():
     signal.signal(signal.SIGXFSZ, handler)
 
 
-def close_folder(folder, monkeypatch):
-    """Take the right to make files in a folder away, from root as well."""
-    folder.chmod(0o555)
-    if os.geteuid() == 0:  # whom no permission binds: answer as the kernel does to everybody else
-        real = os.open
-
-        def refuse(path, flags, *more, **options):
-            if flags & os.O_CREAT and Path(os.fsdecode(path)).parent == folder:
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-            return real(path, flags, *more, **options)
-
-        monkeypatch.setattr(os, "open", refuse)
-
-
 @pytest.mark.parametrize("name", CALLED)
 def test_a_full_disk(tmp_path, standing, full_disk, name):
     before = standing(name)
@@ -93,7 +79,7 @@ def test_a_full_disk_between_lines_of_metrics(tmp_path, full_disk):
 @pytest.mark.parametrize("name", CALLED)
 def test_a_folder_that_may_not_be_written(tmp_path, standing, monkeypatch, name):
     before = standing(name)
-    close_folder(tmp_path, monkeypatch)
+    close(tmp_path, monkeypatch)
     with pytest.raises((OSError, TinygradError), match="Permission denied") as caught:
         WRITERS[name](tmp_path / name, 1)
     assert name in str(caught.value)
@@ -135,7 +121,7 @@ def test_a_run_whose_folder_may_not_be_written(tmp_path, monkeypatch, capsys):
     text, folder = tmp_path / "text.txt", tmp_path / "run"
     text.write_text("the cat sat on the mat. " * 40)
     folder.mkdir()
-    close_folder(folder, monkeypatch)
+    close(folder, monkeypatch)
     words = ("train", "rnn", "--text", text, "--out", folder, "--hidden", 4, "--batch", 2, "--time", 5, "--steps", 2)
     assert command_line([str(word) for word in words]) == 2
     said = capsys.readouterr().err
@@ -223,12 +209,17 @@ WRITES = {"write_text", "write_bytes", "savefig", "tofile", "savetxt", "savez", 
 
 def writes(tree):
     """The lines of a syntax tree that write a file themselves."""
+    buffers = {
+        ast.unparse(node.targets[0])
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and ast.unparse(node.value) in ("io.BytesIO()", "io.StringIO()")
+    }
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         given = [*call.args, *(keyword.value for keyword in call.keywords)]
         modes = [a.value for a in given if isinstance(a, ast.Constant) and isinstance(a.value, str)]
         opened = name in ("open", "fdopen") and any(set(mode) & set("wax+") and len(mode) <= 3 for mode in modes)
-        in_memory = name == "savefig" and isinstance(call.args[0], ast.Name) and call.args[0].id == "buffer"
+        in_memory = name == "savefig" and ast.unparse(call.args[0]) in buffers
         if opened or (name in WRITES and not in_memory):
             yield call.lineno
 

@@ -7,6 +7,7 @@ that were left over.
 """
 
 import contextlib
+import errno
 import functools
 import io
 import json
@@ -157,6 +158,29 @@ def content(path):
 
     arrays, metadata, description = checkpoint.load(path)
     return {name: array.tobytes() for name, array in arrays.items()}, description, sorted(metadata)
+
+
+def close(path, monkeypatch):
+    """Take away the right to read a file, or to make files in a folder: from root as well, whom no permission binds."""
+    if path.is_dir():
+        path.chmod(0o555)
+    else:
+        path.chmod(0)
+    if os.geteuid() == 0:  # answer as the kernel does to everybody else
+        real_open, real_os_open = open, os.open
+
+        def refuse(name, *more, **options):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+
+        def os_open(name, flags, *more, **options):
+            made = flags & os.O_CREAT and Path(os.fsdecode(name)).parent == path
+            return (refuse if made else real_os_open)(name, flags, *more, **options)
+
+        def plain_open(name, *more, **options):
+            return (refuse if os.fspath(name) == os.fspath(path) else real_open)(name, *more, **options)
+
+        monkeypatch.setattr(os, "open", os_open)
+        monkeypatch.setattr("tinygrad_rnn.files.open", plain_open, raising=False)
 
 
 def versions(folder, name):

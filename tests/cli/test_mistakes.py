@@ -1,9 +1,10 @@
 """What goes wrong is told in a sentence on standard error, with an exit code, and never as a traceback."""
 
 import importlib.util
-import os
 
 import pytest
+
+from tests.writers import close
 
 
 def refused(done, *words, code=2):
@@ -106,12 +107,15 @@ def test_tables_that_cannot_be_forecast(tg, series, tmp_path):
     refused(tg("forecast", "flat.csv", "-q"), "a constant")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
-def test_what_may_not_be_read_or_written(tg, text, tmp_path):
-    text.chmod(0)
-    refused(tg("train", "--text", text), "ermission")
-    (tmp_path / "locked").mkdir(mode=0o500)
-    refused(tg("train", "--out", "locked/run"), "ermission")
+def test_what_may_not_be_read_or_written(tg, text, series, tmp_path, monkeypatch):
+    close(text, monkeypatch)
+    refused(tg("train", "--text", text), str(text), "Permission denied", "Choose a place you have permission for.")
+    close(series, monkeypatch)
+    refused(tg("forecast", series), str(series), "Permission denied")
+    (tmp_path / "locked").mkdir()
+    close(tmp_path / "locked", monkeypatch)
+    refused(tg("draw", "--out", "locked/net.svg"), "locked/net.svg", "Permission denied")
+    monkeypatch.undo()
 
 
 def test_a_folder_where_a_file_stands(tg, text):
