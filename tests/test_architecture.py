@@ -23,8 +23,9 @@ FLOORS = [
     ["complaints", "printing", "writes"],
     ["backward", "protocols", "reading"],
     ["tensor"],
-    ["functions", "creation", "accelerator", "legacy"],
+    ["functions", "creation", "accelerator", "backends", "cuda", "legacy"],
     ["vocabulary"],
+    ["everyday"],
     ["transforms", "function", "nn", "optim", "utils", "compiler"],
     ["models", "language", "distributed", "viz"],
     ["compare"],
@@ -40,8 +41,9 @@ FLOORS = [
 ORDER = {
     "nn": ["init", "module", "functional", "layers", "recurrent", "losses", "modules", "utils"],
     "compiler": (
-        "program kinds chains builder cleaning softmax columns splitting saturation gates sums address stacking windows "
-        "batching weights layout kernels planning unrolled replay signature guards trace passes checking compiled step"
+        "program kinds chains builder cleaning softmax columns splitting saturation gates sums address biases stacking "
+        "windows batching weights layout kernels planning unrolled replay signature guards trace passes checking "
+        "compiled step"
     ).split(),
     "compare": ["differences", "numeric", "report", "anatomy", "agreement", "doctor"],
     "viz": [

@@ -192,6 +192,10 @@ def _same_place(a: np.ndarray, b: np.ndarray) -> bool:
     return a.ctypes.data == b.ctypes.data and a.strides == b.strides
 
 
+def _with_ones(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
+    return [(np.copyto, (out[..., :-1], args[0])), (out[..., -1].fill, (1,))]
+
+
 def _place(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
     calls: list[Call] = [(out.fill, (0,))]
     for x, index in zip(args, ins.params["indices"], strict=True):
@@ -348,8 +352,8 @@ KERNELS: dict[str, Callable[..., list[Call] | None]] = {
     "matmul": _matmul, "sum": _sum, "max": _reducer(np.maximum), "min": _reducer(np.minimum),
     "prod": _reducer(np.multiply), "count_nonzero": _count_nonzero, "copy": _copy, "cell": _copy, "contiguous": _copy,
     "astype": _copy, "reshape": _copy, "transpose": _copy, "broadcast_to": _copy, "where": _where, "sigmoid": _sigmoid,
-    "relu": _relu, "clip": _clip, "stack": _join, "concatenate": _join, "place": _place, "softmax": _softmax,
-    "log_softmax": _log_softmax, "cross_entropy": _cross_entropy, "one_hot": _one_hot,
+    "relu": _relu, "clip": _clip, "stack": _join, "concatenate": _join, "place": _place, "with_ones": _with_ones,
+    "softmax": _softmax, "log_softmax": _log_softmax, "cross_entropy": _cross_entropy, "one_hot": _one_hot,
     "take_along_axis": _take_along_axis, "take": _take, "spots": _spots, "pick": _pick, "take_off": _take_off,
     "put": _put, "scatter_along_axis": _scatter_along,
 }  # fmt: skip

@@ -16,11 +16,15 @@ from typing import Any
 from ..state import Scope
 from .program import CONSTANT, PARAMETER, VIEWS, Instruction, Program
 
+FIRST = -2.0
+"""How late parameters, and what depends on nothing else, are known."""
+
 
 def invariants(program: Program) -> dict[Instruction, Any]:
     """The values that depend on parameters and constants only, each with a name of what it is computed from.
 
-    Slices of one weight count as the same, and so does what is done alike to them.
+    Slices of one weight count as the same, and so does what is done alike to them. The product of a constant state with
+    a weight is left out: it is the first of many that are done alike.
     """
     found: dict[Instruction, Any] = {}
     names: dict[Any, Instruction] = {}  # a tuple of tuples would be hashed down to its leaves, by every path to them
@@ -29,11 +33,15 @@ def invariants(program: Program) -> dict[Instruction, Any]:
         if primitive is None:
             if ins.role in (PARAMETER, CONSTANT):
                 found[ins] = ins
-        elif ins.args and ins.args[0] in found and all(a in found for a in ins.args):
+        elif ins.args and ins.args[0] in found and all(a in found for a in ins.args) and not _of_state(ins):
             roots = tuple([found[a] for a in ins.args])
             named = (primitive, ins.identity(), roots)
             found[ins] = roots[0] if primitive.name in VIEWS else names.setdefault(named, ins)
     return found
+
+
+def _of_state(ins: Instruction) -> bool:
+    return ins.op == "matmul" and ins.args[0].role == PARAMETER and not ins.args[0].value.needs_grad
 
 
 class Kinds:
@@ -126,9 +134,9 @@ class Kinds:
         ins = base(ins)
         number = self.of.get(ins)
         if number is None:
-            return -2.0 if ins in self.invariant else -0.5
+            return FIRST if ins in self.invariant else -0.5
         if self.steady[number]:
-            return -2.0
+            return FIRST
         return -1.0 if backward and not ins.backward else self.level[number]
 
 

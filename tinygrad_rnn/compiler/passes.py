@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from .batching import batch
+from .biases import fold_biases
 from .builder import remove_dead_code, share_common_subexpressions
 from .cleaning import clean
 from .columns import lay_in_columns
@@ -32,6 +33,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("sigmoid as tanh", sigmoids_as_tanh),
     ("cut products", cut_products),
     ("order of terms", order_terms),
+    ("biases in products", fold_biases),
     ("batching", batch),
     ("straight weights", straighten_weights),
 )

@@ -119,15 +119,36 @@ class Plan:
         ends: dict[int, list[Storage]] = defaultdict(list)
         for storage in dict.fromkeys(self.storages.values()):
             ends[storage.last].append(storage)
+        self._widened: set[Instruction] = set()
+        self._widen_inputs()
         for i, ins in enumerate(self.program.instructions):
             if ins.primitive is None:
                 self._leaf(ins)
-            elif self.layout.places[ins].root is ins:
+            elif self.layout.places[ins].root is ins and ins not in self._widened:
                 self._compute(i, ins, ends)
             for storage in ends.pop(i, ()):
                 self._release(storage)
 
+    def _widen_inputs(self) -> None:
+        """Let inputs that are read only to be widened live in the wide array, where the ones are written once and for
+        all.
+        """
+        users = self.layout.users()
+        for ins in self.program.instructions:
+            storage = self.storages.get(ins)
+            if ins.op == "with_ones" and storage is not None and ins.args[0].role == INPUT:
+                alone = users[ins.args[0]] == [ins] and ins not in self.layout.cells and ins not in self.layout.homes
+                if alone and ins.args[0] not in self.program.results():
+                    storage.fixed = True
+                    self._take(storage)
+                    wide = self.arrays[ins] = self._own(ins, storage)
+                    wide[..., -1] = 1
+                    self.arrays[ins.args[0]] = wide[..., :-1]
+                    self._widened.add(ins)
+
     def _leaf(self, ins: Instruction) -> None:
+        if ins in self.arrays:
+            return
         if ins.role in (INPUT, COTANGENT):
             self.arrays[ins] = np.zeros(ins.shape, ins.dtype)
             self.bytes += ins.nbytes

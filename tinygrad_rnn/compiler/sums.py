@@ -15,7 +15,7 @@ from ..ops.elementwise import add, multiply, subtract
 from ..ops.index import Slot, put
 from ..ops.shape import concatenate
 from .builder import Builder, rewrite, uses
-from .kinds import Kinds, base
+from .kinds import FIRST, Kinds, base
 from .program import VIEWS, Instruction, Program
 
 FEW = 4  # so many alike terms, at least, make a sum of anything worth stacking
@@ -25,16 +25,16 @@ def collect_sums(program: Program) -> Program:
     """Make one product of each sum of products, one reduction of each sum of reductions, one scatter of each sum of
     scatters.
     """
-    return _turn_gradients(_on_trees(program, ("add",), _combine))
+    return _turn_products(_on_trees(program, ("add",), _combine))
 
 
-def _turn_gradients(program: Program) -> Program:
-    """A gradient that is a transposed product, (A B)^T, becomes B^T A^T, and is then written as it will be read."""
-    turned = {
-        g
-        for g in program.gradients
-        if g is not None and g.op == "transpose" and g.args[0].op == "matmul" and g.args[0].args[0].ndim == 2 == g.ndim
-    }
+def _turn_products(program: Program) -> Program:
+    """A transposed product, (A B)^T, as a sum of products for a transposed weight is, becomes B^T A^T, and is then
+    written as it will be read.
+    """
+    turned = {ins for ins in program.instructions if ins.op == "transpose" and ins.args[0].op == "matmul"}
+    counts = uses(program) if turned else {}
+    turned = {ins for ins in turned if ins.ndim == 2 and ins.args[0].args[0].ndim == 2 and counts[ins.args[0]] == 1}
     if not turned:
         return program
     b = Builder()
@@ -145,7 +145,13 @@ def _ordered(
     """
     if len(terms) < 3 or any(t.dtype != root.dtype for t in terms):
         return None
-    order = sorted(range(len(terms)), key=lambda i: (kinds.readiness(old[i], root.backward), terms[i].size))
+    known = [kinds.readiness(t, root.backward) for t in old]
+    order = sorted(range(len(terms)), key=lambda i: (known[i], terms[i].size))
+    # what is invariant and large, as the product of a first state is, comes second: a bias stays beside its product
+    large = [i for i in order if known[i] == FIRST and terms[i].size == root.size]
+    small = [i for i in order if i not in large]
+    at = next((k + 1 for k, i in enumerate(small) if known[i] > FIRST), len(small))
+    order = [*small[:at], *large, *small[at:]]
     primitive = add if root.op == "add" else multiply
     total = terms[order[0]]
     for i in order[1:]:
