@@ -5,7 +5,6 @@ Floor 0.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from collections.abc import Callable
@@ -20,6 +19,8 @@ def lazily(package: str, names: dict[str, str]) -> Callable[[str], Any]:
 
     def get(name: str) -> Any:
         if name not in names:
+            import difflib  # only ever wanted for this sentence
+
             near = difflib.get_close_matches(name, [*names, *vars(sys.modules[package])], n=1, cutoff=0.75)
             hint = f". Did you mean: {near[0]!r}?" if near and not name.startswith("_") else ""
             raise AttributeError(f"module {package!r} has no attribute {name!r}{hint}")

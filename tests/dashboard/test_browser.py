@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import time
 import urllib.request
 from pathlib import Path
@@ -21,14 +22,14 @@ pytestmark = pytest.mark.browser
 SHOTS = os.environ.get("TINYGRAD_RNN_SCREENSHOTS")
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """The dashboard, started as a user starts it."""
+@contextlib.contextmanager
+def serving(folder, *flags, **options):
+    """The dashboard, started as a user starts it; its address, when it answers."""
     pytest.importorskip("streamlit")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with process("app", "--port", port, "--no-browser", cwd=tmp_path_factory.mktemp("app")) as server:
+    with process("app", "--port", port, *flags, cwd=folder, **options) as server:
         url = f"http://127.0.0.1:{port}"
         for _ in range(150):
             with contextlib.suppress(OSError):
@@ -39,6 +40,12 @@ def address(tmp_path_factory):
         yield url
         server.send_signal(signal.SIGINT)
         assert server.wait(timeout=30) == 130
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("app"), "--no-browser") as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +102,13 @@ def train(page, neurons=10, epochs=20):
     place.get_by_role("button", name="Start Training").click()
     place.get_by_text(f"Epoch {epochs} of {epochs}").wait_for()
     return place
+
+
+def test_the_first_run_of_all_asks_nothing(tmp_path):
+    """In an empty home, with nobody at the keyboard, and a browser that opens no window."""
+    env = {"HOME": str(tmp_path), "BROWSER": "true", "DISPLAY": ""}
+    with serving(tmp_path, env=env, stdin=subprocess.DEVNULL) as url:
+        urllib.request.urlopen(url, timeout=5).read()
 
 
 def test_default_steps_of_the_original(visit):

@@ -38,6 +38,7 @@ def run(options: argparse.Namespace) -> int:
     flags = {
         "server.address": "127.0.0.1", "server.port": options.port, "browser.gatherUsageStats": "false",
         "server.fileWatcherType": "none",
+        "server.showEmailPrompt": "false",  # it would wait for an address, unseen, on the first run of all
         "server.maxUploadSize": 5,
         "client.toolbarMode": "minimal",
         "server.headless": "true" if options.no_browser else "false",
