@@ -1,6 +1,7 @@
 """What goes wrong is told in a sentence on standard error, with an exit code, and never as a traceback."""
 
 import importlib.util
+import socket
 
 import pytest
 
@@ -175,6 +176,16 @@ def test_what_to_install(tg, trained, series, monkeypatch):
     refused(tg("forecast", series, "--plot", "x.png"), "pip install 'tinygrad_rnn[plot]'", code=3)
     refused(tg("compare", "--plot", "x.png"), "pip install 'tinygrad_rnn[plot]'", code=3)
     refused(tg("export"), "pip install 'tinygrad_rnn[onnx]'", code=3)
+
+
+def test_a_port_that_cannot_be_had(tg):
+    pytest.importorskip("streamlit")
+    pytest.importorskip("matplotlib")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        refused(tg("app", "--port", other.getsockname()[1]), "expected a free port")
+    refused(tg("app", "--port", 65536), "from 1 to 65535")
 
 
 def test_png_without_a_library_for_it(tg, monkeypatch):

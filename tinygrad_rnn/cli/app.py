@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 from .arguments import Commands, at_least, command
-from .console import INTERRUPTED, OK, Console, MissingExtraError
+from .console import INTERRUPTED, OK, Console, MissingExtraError, RefusedError
 
 __all__ = ["add"]
 
@@ -33,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
     missing = [name for name in ("streamlit", "matplotlib") if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingExtraError(f"the dashboard ({' and '.join(missing)})", "app")
+    _refuse_taken(options.port)
     page = Path(__file__).resolve().parent.parent / "dashboard" / "page.py"
     console.result(f"The dashboard: http://127.0.0.1:{options.port}  (Ctrl-C ends it)", port=options.port)
     flags = {
@@ -65,3 +67,17 @@ def run(options: argparse.Namespace) -> int:
         # Ctrl-C in a terminal has reached the server as well; a signal to this process alone has not.
         process.terminate()
         process.wait()
+
+
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server, which may follow another closely
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OverflowError as error:
+            raise RefusedError(f"--port {port}: expected a number from 1 to 65535.") from error
+        except OSError as error:
+            raise RefusedError(
+                f"--port {port}: expected a free port, got: {error.strerror}. Is the dashboard running already? "
+                "If not, choose another one."
+            ) from error
