@@ -60,6 +60,7 @@ def no_server(monkeypatch):
     pytest.importorskip("streamlit")
     pytest.importorskip("matplotlib")
     monkeypatch.setattr(subprocess, "Popen", Server)
+    monkeypatch.setattr("tinygrad_rnn.cli.app._refuse_taken", lambda port: None)  # whoever may have it here
 
 
 def test_no_command_is_left_out():
