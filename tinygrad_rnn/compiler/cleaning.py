@@ -25,14 +25,16 @@ def clean(program: Program) -> Program:
 
     def rule(b: Builder, ins: Instruction, args: Args) -> Instruction:
         assert ins.primitive is not None
-        if ins.primitive.kind == "elementwise" and any(a.op == "broadcast_to" for a in args):
-            args = _without_broadcasts(args, ins.shape)
-        if ins.primitive.kind == "elementwise" and any(a.role == CONSTANT and not a.shape for a in args):
-            args = _typed_numbers(b, args)
-        if ins.primitive.kind == "elementwise" and any(a.op == "reshape" for a in args):
-            flat = _through_reshape(b, ins, args)
-            if flat is not None:
-                return flat
+        if ins.primitive.kind == "elementwise":
+            forms = [a.op for a in args]
+            if "broadcast_to" in forms:
+                args = _without_broadcasts(args, ins.shape)
+            if CONSTANT in forms:
+                args = _typed_numbers(b, args)
+            if "reshape" in forms:
+                flat = _through_reshape(b, ins, args)
+                if flat is not None:
+                    return flat
         simplify = RULES.get(ins.primitive.name)
         found = simplify(b, ins, args) if simplify is not None else None
         if found is not None and found.shape == ins.shape and found.dtype == ins.dtype:
@@ -54,11 +56,11 @@ def _without_broadcasts(args: Args, shape: tuple[int, ...]) -> Args:
 
 def _typed_numbers(b: Builder, args: Args) -> Args:
     """Python numbers as what they become beside arrays of one dtype, so that equal computations look equal."""
+    numbers = [a for a in args if a.role == CONSTANT and type(a.value) in (int, float)]
     dtypes = {a.dtype for a in args if a.shape}
-    if len(dtypes) != 1:
+    if not numbers or len(dtypes) != 1:
         return args
     (dtype,) = dtypes
-    numbers = [a for a in args if a.role == CONSTANT and type(a.value) in (int, float)]
     typed = {a: b.constant(a.value, dtype) for a in numbers if np.result_type(dtype, a.value) == dtype}
     return tuple([typed.get(a, a) for a in args])
 
