@@ -378,7 +378,7 @@ def apply(primitive: Primitive, args: Sequence[Any], params: dict[str, Any] = _N
     else:
         tensor.node = graph.leaf(out) if rewritten and writes.in_rewritten(out) else None
     if state.watched:
-        if state.watched & WRITES and not state.tracing:
+        if state.watched & WRITES:
             writes.protect(tensor.node, arrays, out)
         if state.watched & BIRTHS:
             raise_if_born_forward(primitive, arrays, out, state.scope.where())

@@ -75,6 +75,8 @@ def overwrite(array: np.ndarray, values: Any, where: Any = ...) -> None:
 
 def protect(node: Node | None, arrays: Sequence[Any], out: np.ndarray) -> None:
     """Make the residuals of a node read-only for as long as it has them. arrays, out: what its op read and made."""
+    if STATE.get().tracing:
+        return  # a compiler records, and keeps its nodes for ever
     follow(out, arrays)
     if node is None or node.xs is None:
         return
