@@ -336,7 +336,7 @@ def as_array(data: Any, dtype: Any = None) -> np.ndarray:
     return array if array.dtype == target and type(array) is np.ndarray else np.asarray(array, dtype=target)
 
 
-def apply(primitive: Primitive, args: Sequence[Any], params: dict[str, Any] = _NO_PARAMS) -> Tensor:
+def apply(primitive: Primitive, args: Sequence[Any], params: dict[str, Any] = _NO_PARAMS) -> Tensor:  # noqa: C901
     """Run a primitive on Tensors, arrays and numbers, and record it where a gradient may be wanted."""
     arrays: list[Any] = []
     nodes: list[Any] = []
