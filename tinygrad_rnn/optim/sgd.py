@@ -9,7 +9,6 @@ import numpy as np
 from ..tensor import make
 from .optimizer import Array, Optimizer, at_least
 
-
 BLOCK = 1 << 15
 """Entries that are updated at a time: the product is then made in the cache, and in memory that is at hand."""
 
