@@ -220,3 +220,19 @@ def test_batch_norm_is_compiled_for_evaluation_after_it_was_for_training():
         layer.train(training)
         np.testing.assert_allclose(compiled(x).item(), eager(x).pow(3).sum().item(), rtol=1e-12)
     np.testing.assert_allclose(layer.running_var.numpy(), eager.running_var.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_a_step_of_two_layers_takes_twice_the_calls_of_one(kind):
+    # inputs as wide as states: the products with either have one shape, and must not be taken for each other
+    def calls_per_step(layers):
+        layer = getattr(nn, kind)(H, H, layers).double()
+        compiled = tg.compile(lambda x: layer(x)[0].sum())
+        plans = [compiled.plan(tg.randn(steps, B, H, dtype=tg.float64)) for steps in (10, 30)]
+        few, many = ((len(plan.forward), len(plan.backward)) for plan in plans)
+        return [(b - a) / 20 for a, b in zip(few, many, strict=True)]
+
+    one, two = calls_per_step(1), calls_per_step(2)
+    gates = {"RNN": 1, "LSTM": 4, "GRU": 3}[kind]
+    assert two[0] == pytest.approx(2 * one[0], abs=0.2)
+    assert two[1] <= 2 * one[1] + gates + 0.2  # the gradient of the first layer's states has a term more for each gate

@@ -20,7 +20,7 @@ from .address import Address, address, contiguous, in_grid, side_by_side
 from .address import emit as emit_view
 from .builder import Builder
 from .chains import Chains
-from .kinds import Kinds, base, recurrent
+from .kinds import Kinds, base
 from .program import VIEWS, Instruction, Program
 from .stacking import batched
 from .windows import Batch, batches
@@ -57,7 +57,7 @@ class _Agenda:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.kinds = Kinds(program)
-        self.loops = recurrent(program, self.kinds)
+        self.loops = self.kinds.loops
         self.b = Builder()
         self.new: dict[Instruction, Instruction] = {}
         self.places: dict[Instruction, Address] = {}

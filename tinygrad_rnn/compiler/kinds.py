@@ -9,6 +9,7 @@ level.
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
@@ -18,6 +19,10 @@ from .program import CONSTANT, PARAMETER, VIEWS, Instruction, Program
 
 FIRST = -2.0
 """How late parameters, and what depends on nothing else, are known."""
+
+IN_LOOP = 1e9
+"""How much later than its level the step of a loop is taken to be: the first layer's step t and the second layer's step
+t - 1 are about as deep, but only the second layer has to wait for its own."""
 
 
 def invariants(program: Program) -> dict[Instruction, Any]:
@@ -52,6 +57,7 @@ class Kinds:
     """
 
     def __init__(self, program: Program) -> None:
+        self._program = program
         self._paths: dict[Scope, str]
         self.depth: dict[Instruction, int] = {}
         self.invariant = invariants(program)
@@ -119,6 +125,11 @@ class Kinds:
             a = a.args[0]
         return rough.get(a)
 
+    @functools.cached_property
+    def loops(self) -> set[int]:
+        """The kinds that are steps of loops."""
+        return recurrent(self._program, self)
+
     def path(self, scope: Scope) -> str:
         """The module path without time steps."""
         found = self._paths.get(scope)
@@ -129,7 +140,7 @@ class Kinds:
 
     def readiness(self, ins: Instruction, backward: bool) -> float:
         """How late a value is known, for sorting operands: parameters, then values from in front of the cut, then by
-        level.
+        level, and what stands in a loop after all that does not.
         """
         ins = base(ins)
         number = self.of.get(ins)
@@ -137,7 +148,9 @@ class Kinds:
             return FIRST if ins in self.invariant else -0.5
         if self.steady[number]:
             return FIRST
-        return -1.0 if backward and not ins.backward else self.level[number]
+        if backward and not ins.backward:
+            return -1.0
+        return self.level[number] + (IN_LOOP if number in self.loops else 0)
 
 
 def base(ins: Instruction) -> Instruction:
