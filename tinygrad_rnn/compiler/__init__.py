@@ -2,15 +2,18 @@
 
 The data flow, file by file; each knows primitives and never layers:
 
-1. `signature` takes the arguments apart into arrays, which become inputs, and static values, which select a program.
+1. `signature` takes the arguments apart into arrays, which become inputs, and static values, which select a program;
+   `guards` watches what the function sees besides them.
 2. `trace` runs the function once on stand-ins, everything recorded; parameters are the leaves that it finds. It records
    the reverse sweep in the same way, and lowers both into one `program`: typed instructions, forward part, cut,
    backward part.
-3. `cleaning` removes what is dead, equal, or does nothing. `gates` turns every sigmoid into a tanh and cuts products
-   into the slices that are read of them. `sums` makes one product of a sum of products, and orders sums so that what is
-   known early comes first.
-4. `batching` schedules by agenda: of all instructions of one kind that are ready, one instruction on stacked operands
-   is made.
+3. `cleaning` removes what is dead, equal, or does nothing. `softmax` takes losses apart so that one exponential serves
+   all, `columns` lays few classes out one after the other, `splitting` computes gates apart from each other and
+   multiplies them part by part. `sums` makes one product of a sum of products, and orders sums so that what is known
+   early comes first. `gates` turns sigmoids into tanhs, where `saturation` finds no harm in it, and cuts products into
+   the slices that are read of them. `biases` lets products add them.
+4. `batching` schedules by agenda: of all instructions of one kind (`kinds`) that are ready, one instruction on stacked
+   operands (`stacking`) is made, for as many steps at once as the cache holds (`windows`).
 5. `layout` decides which values lie side by side, so that stacking copies nothing; `planning` gives every value a place
    in memory, reused when its last reader is done; `kernels` binds each instruction to NumPy calls with `out=`.
 6. `replay` holds the flat list of calls. `compiled` is the public face: signatures, guards, the node that `backward()`
