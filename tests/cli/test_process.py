@@ -108,3 +108,21 @@ def test_the_module_runs_too(tmp_path):
         out, err = running.communicate(timeout=60)
     assert (running.returncode, err) == (0, "")
     assert out.startswith("tinygrad_rnn ")
+
+
+@pytest.mark.parametrize(("variables", "expected"), [({}, 1), ({"OMP_NUM_THREADS": "2"}, 2)])
+def test_blas_has_one_thread_unless_the_user_chose(tmp_path, variables, expected):
+    (tmp_path / "seen.py").write_text(
+        "import numpy as np\nfrom threadpoolctl import threadpool_info\n"
+        "def check():\n"
+        "    print('threads', [pool['num_threads'] for pool in threadpool_info() if pool['user_api'] == 'blas'])\n"
+        "    return lambda p: p['w'].sum(), {'w': np.ones(2)}\n"
+    )
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    env = {name: value for name, value in os.environ.items() if name not in names}
+    command = [sys.executable, "-m", "tinygrad_rnn", "compare", "seen:check"]
+    env |= {"PYTHONPATH": str(ROOT), **variables}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    if os.cpu_count() == 1:
+        expected = 1
+    assert done.stdout.startswith(f"threads [{expected}")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .arguments import Commands, at_least, command
 from .console import INTERRUPTED, OK, Console, MissingExtraError, RefusedError
+from .threads import VARIABLES, chosen
 
 __all__ = ["add"]
 
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         stdout=subprocess.DEVNULL,
         # One BLAS thread, unless the user chose: the products are small, and two sessions must not fight for cores.
         env={
-            **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+            **({} if chosen() else dict.fromkeys(VARIABLES, "1")),
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         },

@@ -11,6 +11,7 @@ from typing import Any
 
 from .arguments import Commands, command
 from .console import OK, Console
+from .threads import chosen
 
 __all__ = ["add"]
 
@@ -24,7 +25,6 @@ EXTRAS = {
     "test": (("pytest", "hypothesis"), "the tests"),
 }
 """Extra -> the packages that show whether it is here, and what it is for."""
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def add(commands: Commands) -> None:
@@ -39,15 +39,16 @@ def run(options: argparse.Namespace) -> int:
     from .. import __version__
 
     blas = _blas(np)
-    threads = {name: os.environ[name] for name in _THREADS if name in os.environ}
-    needed = {name: _version(name) for name in ("numpy", "graphviz", "safetensors", "rich")}
+    threads = chosen()
+    needed = {name: _version(name) for name in ("numpy", "graphviz", "safetensors", "rich", "threadpoolctl")}
     extras = {extra: {name: _version(name) for name in names} for extra, (names, _) in EXTRAS.items()}
     lines = [
         f"tinygrad_rnn   {__version__}",
         f"Python         {platform.python_version()}, {sys.executable}",
         f"machine        {platform.machine()}, {os.cpu_count()} processors, {platform.system()}",
         f"BLAS           {blas}",
-        "threads        " + (", ".join(f"{k}={v}" for k, v in threads.items()) or _advice(options)),
+        "threads        "
+        + (", ".join(f"{k}={v}" for k, v in threads.items()) or "one in commands; OMP_NUM_THREADS=4 for more"),
         "",
         *(f"{name:14} {version or 'missing'}" for name, version in needed.items()),
         "",
@@ -62,10 +63,6 @@ def run(options: argparse.Namespace) -> int:
         processors=os.cpu_count(), blas=blas, threads=threads, required=needed, extras=extras,
     )  # fmt: skip
     return OK
-
-
-def _advice(options: argparse.Namespace) -> str:
-    return "left to BLAS; OMP_NUM_THREADS=1 is often faster for small products" if not options.quiet else "left to BLAS"
 
 
 def _blas(np: Any) -> str:

@@ -12,6 +12,7 @@ from ..errors import CheckpointError, TinygradError, explain
 from ..files import advice
 from . import app, bench, compare, completion, doctor, draw, export, forecast, info, sample, train
 from .console import INTERRUPTED, MISSING, NO_READER, REFUSED, MissingExtraError, visible
+from .threads import one_thread
 
 __all__ = ["main", "parser"]
 
@@ -23,7 +24,8 @@ examples:
   tinygrad-rnn doctor --break 'gradient transposed'
 
 exit codes: 0 done, 1 a check did not pass, 2 cannot be done as asked, 3 something must be installed, 130 Ctrl-C.
-NO_COLOR=1 switches colours off; output that is piped has none. Help on a command: tinygrad-rnn COMMAND --help
+NO_COLOR=1 switches colours off; output that is piped has none. OMP_NUM_THREADS=4 gives BLAS more than one thread.
+Help on a command: tinygrad-rnn COMMAND --help
 """
 
 
@@ -53,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # after --help, --version, or a sentence about a flag
         return int(stop.code or 0)
     try:
-        code = options.run(options)
+        with one_thread():
+            code = options.run(options)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
