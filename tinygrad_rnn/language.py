@@ -98,7 +98,9 @@ def _check_sizes(
         expected[f"rnn.bias_ih_l{layer}"] = expected[f"rnn.bias_hh_l{layer}"] = (G,)
     for name, shape in expected.items():
         if name not in weights or weights[name].shape != shape:
-            got = f"shape {list(weights[name].shape)}" if name in weights else "none of that name"
+            others = ", ".join(sorted(weights.keys() - expected.keys())[:3])
+            missing = f"none of that name{', but ' if others else ''}{others}"
+            got = f"shape {list(weights[name].shape)}" if name in weights else missing
             raise CheckpointError(explain(f"{where}, {name}", expected=f"shape {list(shape)}", got=got))
 
 
