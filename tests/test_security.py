@@ -9,7 +9,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # module -> the files that may import it, and why
 GUARDED = {
     **{name: {} for name in "pickle _pickle dill cloudpickle joblib shelve marshal copyreg ctypes".split()},
-    **{name: {} for name in "socket http urllib requests ftplib smtplib ssl asyncio".split()},
+    **{name: {} for name in "http urllib requests ftplib smtplib ssl asyncio".split()},
+    "socket": {"tinygrad_rnn/cli/app.py": "asks whether the dashboard's port on loopback is free; connects to nothing"},
     "subprocess": {
         "viz/dot.py": "runs `dot`, on request",
         "tinygrad_rnn/cli/app.py": "runs Streamlit, which is asked for",
