@@ -28,7 +28,7 @@ def record(x: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Recorded
     """Find the graph of `x`: Tensors are drawn as recorded; a Module is called with `args` and everything it does is
     recorded.
 
-    Raises TypeError if there is nothing to draw, ValueError for Tensors without a recorded graph.
+    Raises TypeError if there is nothing to draw or a Module lacks its input, ValueError for Tensors without a recorded graph.
     """
     if callable(getattr(x, "named_modules", None)):
         return _record_module(x, args, kwargs)
@@ -55,6 +55,10 @@ def record(x: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Recorded
 
 
 def _record_module(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Recorded:
+    if not args and not kwargs and _wants_input(module):
+        raise TypeError(
+            f"viz.draw: a {type(module).__name__} is drawn with sample input, and got none. Call draw(model, sample)."
+        )
     names: dict[Node, str] = {}
     alone = len(list(module.named_modules())) == 1  # then nothing below would carry a name
     with record_everything(), record_sources(), scope(type(module).__name__ if alone else None):
@@ -70,6 +74,12 @@ def _record_module(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
             names.setdefault(node, name)
     classes = {path: type(child).__name__ for path, child in module.named_modules() if path}
     return Recorded(nodes, names, classes, f"{type(module).__name__} unrolled")
+
+
+def _wants_input(module: Any) -> bool:
+    needed = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    found = inspect.signature(module.forward).parameters.values()
+    return any(p.kind in needed and p.default is inspect.Parameter.empty for p in found)
 
 
 def tensors(x: Any) -> Iterator[Any]:

@@ -71,6 +71,8 @@ def test_refusals_say_what_to_do():
         viz.draw(3)
     with pytest.raises(TypeError, match=r"sample input only goes with a Module, but a Tensor came with it"):
         viz.draw(loss, loss)
+    with pytest.raises(TypeError, match=r"a RNN is drawn with sample input, and got none. Call draw\(model, sample\)"):
+        viz.draw(tg.nn.RNN(2, 3))
     with pytest.raises(ValueError, match="has no recorded graph"):
         viz.draw(tg.zeros(3))
     with pytest.raises(ValueError, match="level='op' is none of 'ops', 'modules', 'layers'"):
