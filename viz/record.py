@@ -28,7 +28,8 @@ def record(x: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Recorded
     """Find the graph of `x`: Tensors are drawn as recorded; a Module is called with `args` and everything it does is
     recorded.
 
-    Raises TypeError if there is nothing to draw or a Module lacks its input, ValueError for Tensors without a recorded graph.
+    Raises TypeError if there is nothing to draw or a Module lacks its input, ValueError for Tensors without a recorded
+    graph.
     """
     if callable(getattr(x, "named_modules", None)):
         return _record_module(x, args, kwargs)
