@@ -28,11 +28,10 @@ def record(x: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Recorded
     """Find the graph of `x`: Tensors are drawn as recorded; a Module is called with `args` and everything it does is
     recorded.
 
-    Raises TypeError if there is nothing to draw or a Module lacks its input, ValueError for Tensors without a recorded
-    graph.
+    Raises TypeError if there is nothing to draw, or no input, ValueError for Tensors without a recorded graph.
     """
     if callable(getattr(x, "named_modules", None)):
-        return _record_module(x, args, kwargs)
+        return _record_module(x, args if kwargs else _sample(x, args), kwargs)
     if args or kwargs:
         raise TypeError(
             f"viz.draw: sample input only goes with a Module, but a {type(x).__name__} came with it. "
@@ -56,10 +55,6 @@ def record(x: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Recorded
 
 
 def _record_module(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Recorded:
-    if not args and not kwargs and _wants_input(module):
-        raise TypeError(
-            f"viz.draw: a {type(module).__name__} is drawn with sample input, and got none. Call draw(model, sample)."
-        )
     names: dict[Node, str] = {}
     alone = len(list(module.named_modules())) == 1  # then nothing below would carry a name
     with record_everything(), record_sources(), scope(type(module).__name__ if alone else None):
@@ -77,10 +72,14 @@ def _record_module(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     return Recorded(nodes, names, classes, f"{type(module).__name__} unrolled")
 
 
-def _wants_input(module: Any) -> bool:
+def _sample(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     needed = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
     found = inspect.signature(module.forward).parameters.values()
-    return any(p.kind in needed and p.default is inspect.Parameter.empty for p in found)
+    if not args and any(p.kind in needed and p.default is inspect.Parameter.empty for p in found):
+        raise TypeError(
+            f"viz.draw: a {type(module).__name__} is drawn with sample input, and got none. Call draw(model, sample)."
+        )
+    return args
 
 
 def tensors(x: Any) -> Iterator[Any]:
