@@ -4,6 +4,7 @@ Every writer goes through `files.replace`, and the last test here keeps it so; t
 """
 
 import ast
+import contextlib
 import errno
 import json
 import os
@@ -43,31 +44,35 @@ def unchanged(folder, name, before):
     assert sorted(set(os.listdir(folder)) - {"series.csv"}) == [name]
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk():
-    """The limit on file size fails in the middle of a write, as a full disk does, and needs no disk to fill."""
+    """The limit on file size fails in the middle of a write, as a full disk does, and needs no disk to fill.
+
+    It holds for the whole process, the log that pytest may be writing included: keep the block short.
+    """
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, handler)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize("name", CALLED)
-def test_a_full_disk(tmp_path, standing, full_disk, name):
+def test_a_full_disk(tmp_path, standing, name):
     before = standing(name)
-    full_disk()
-    with pytest.raises((OSError, TinygradError), match="File too large") as caught:
+    with pytest.raises((OSError, TinygradError), match="File too large") as caught, full_disk():
         WRITERS[name](tmp_path / name, 1)
     assert name in str(caught.value), "the error names the file that was asked for"
     assert ".tmp" not in str(caught.value)
     unchanged(tmp_path, name, before)
 
 
-def test_a_full_disk_between_lines_of_metrics(tmp_path, full_disk):
+def test_a_full_disk_between_lines_of_metrics(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    full_disk()
-    with pytest.raises(DataError, match="No space left on device"):  # noqa: PT012
+    with pytest.raises(DataError, match="No space left on device"), full_disk():  # noqa: PT012
         for step in range(100):
             metrics.append(path, {"step": step, "loss": 0.125})
     whole = path.read_bytes()
