@@ -5,6 +5,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
+from tinygrad_rnn.compiler.step import BLOCK
 from tinygrad_rnn.errors import GraphError
 
 F = nn.functional
@@ -136,3 +137,30 @@ def test_what_cannot_be_compiled_is_refused_by_name():
     step = tg.compile_step(lambda x, t: net(x), OPTIMISERS["sgd"](net.parameters()))
     with pytest.raises(GraphError, match="must have one entry"):
         step(*batches()[0])
+
+
+def test_large_steps_go_in_blocks_and_notice_momentum_switched_on():
+    size = 3 * BLOCK + 5
+    target = np.random.default_rng(0).normal(size=size)
+
+    def trained(step_of):
+        p = tg.tensor(np.zeros(size), requires_grad=True)
+        optimizer = tg.optim.SGD([p], lr=0.1, weight_decay=0.01)
+        step = step_of(lambda: ((p - tg.from_numpy(target)) ** 2).sum(), optimizer)
+        for k in range(6):
+            if k == 3:
+                optimizer.param_groups[0]["momentum"] = 0.9
+            step()
+        return p.detach().numpy(), optimizer.state[p]["momentum_buffer"].numpy()
+
+    def eager(loss_fn, optimizer):
+        def step():
+            optimizer.zero_grad()
+            loss_fn().backward()
+            nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], 5.0)
+            optimizer.step()
+
+        return step
+
+    for a, b in zip(trained(eager), trained(lambda f, o: tg.compile_step(f, o, clip=5.0)), strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-12)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from .address import Address, address, contiguous
 from .chains import Chains
 from .kinds import invariants
-from .program import Instruction, Program
+from .program import VIEWS, Instruction, Program
 
 _JOINS = ("stack", "concatenate", "place")
 
@@ -26,6 +26,12 @@ class Home(NamedTuple):
     owner: Instruction
     index: Any
     axis: int | None = None
+
+
+def _only_joined(users: list[Instruction]) -> bool:
+    """Whether a value goes into joins along the first axis only, and so is better written there than beside others."""
+    readers = [u for u in users if u.op not in VIEWS]
+    return bool(readers) and all(u.op == "concatenate" and u.params["axis"] == 0 for u in readers)
 
 
 class Window(NamedTuple):
@@ -79,7 +85,12 @@ class Layout:
         return root
 
     def _chain(self) -> None:
-        wishes = [i for i in self.program.instructions if i.op == "stack" and i.params["axis"] == 0 and i.size]
+        users = self.users()
+        wishes = [
+            i
+            for i in self.program.instructions
+            if i.op == "stack" and i.params["axis"] == 0 and i.size and not _only_joined(users[i])
+        ]
         chains = Chains()
         granted = []
         for wish in sorted(wishes, key=lambda ins: -ins.nbytes):

@@ -24,6 +24,9 @@ from .program import Instruction, Program
 from .replay import Pool
 from .signature import fill
 
+BLOCK = 1 << 15
+"""Entries that are updated at a time where that is possible."""
+
 
 class Group:
     """The parameters of one option group that have a gradient, as views of a part of one vector.
@@ -47,8 +50,8 @@ class Group:
         """Whether nobody has given a parameter another array since."""
         return all(map(is_, [p.array for p in self.parameters], self.views))
 
-    def update(self, optimizer: Any, gradient: np.ndarray) -> None:
-        """One step of all parameters of the group at once."""
+    def update(self, optimizer: Any, gradient: np.ndarray, scale: float = 1) -> None:
+        """One step of all parameters of the group at once. scale: what to multiply the gradient with beforehand."""
         states = optimizer.state
         if self.options.get("maximize"):
             np.negative(gradient, gradient)
@@ -57,6 +60,11 @@ class Group:
         )
         if not known:
             self.state = self._gathered([states.get(p) or {} for p in self.parameters])
+        if known and gradient.size > BLOCK and self._keeps_nothing(optimizer):
+            self._update_in_blocks(optimizer, gradient, scale)
+            return
+        if scale != 1:
+            np.multiply(gradient, scale, gradient)
         before = {name: id(value) for name, value in self.state.items() if isinstance(value, Tensor)}
         optimizer.update(self.vector, gradient, self.state, self.options)
         mutated(self.vector)
@@ -69,6 +77,23 @@ class Group:
             numbers = {name: value for name, value in self.state.items() if name not in after}
             for exposed in self.exposed:
                 exposed.update(numbers)
+
+    def _keeps_nothing(self, optimizer: Any) -> bool:
+        """Whether the optimiser, with its options of now, remembers nothing from step to step."""
+        if self.state:
+            return False
+        state: dict[str, Any] = {}
+        optimizer.update(self.vector[:0], self.vector[:0], state, self.options)
+        return not state
+
+    def _update_in_blocks(self, optimizer: Any, gradient: np.ndarray, scale: float) -> None:
+        """What keeps no state treats each entry by itself: blocks that fit into the cache are scaled and applied."""
+        for start in range(0, gradient.size, BLOCK):
+            part = gradient[start : start + BLOCK]
+            if scale != 1:
+                np.multiply(part, scale, part)
+            optimizer.update(self.vector[start : start + BLOCK], part, self.state, self.options)
+        mutated(self.vector)
 
     def _gathered(self, given: list[dict[str, Any]]) -> dict[str, Any]:
         """The states of the parameters as one. Raises GraphError if some have been stepped and others not."""
@@ -210,16 +235,16 @@ class Step:
         optimizer = self.optimizer
         for hook in tuple(optimizer._step_pre_hooks.values()):
             hook(optimizer, (), {})
+        scale = 1.0
         if self.clip is not None:
             # unlike dot, vdot does not warn where a gradient overflows; the norm is then inf, which is what is meant
             self.norm = math.sqrt(float(np.vdot(gradient, gradient)))
             scale = self.clip / (self.norm + 1e-6)
-            if not scale >= 1:
-                np.multiply(gradient, scale, gradient)
+            scale = 1.0 if scale >= 1 else scale  # NaN stays
         start = 0
         for group in prepared.groups:
             stop = start + group.vector.size
-            group.update(optimizer, gradient[start:stop])
+            group.update(optimizer, gradient[start:stop], scale)
             start = stop
         optimizer.steps_taken += 1
         for hook in tuple(optimizer._step_post_hooks.values()):
