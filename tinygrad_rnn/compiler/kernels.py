@@ -232,18 +232,20 @@ _UNSIGNED = {np.dtype(np.int64): np.uint64, np.dtype(np.int32): np.uint32}
 class _InRange:
     """Raise IndexError for indices that NumPy's unbuffered modes would bend into range."""
 
-    def __init__(self, what: str, low: int, high: int, ignore: int | None = None) -> None:
-        self.what, self.low, self.high, self.ignore = what, low, high, ignore
-
-    def _outside(self, index: np.ndarray) -> bool:
-        unsigned = _UNSIGNED.get(index.dtype)
-        if self.low or unsigned is None:
-            return bool(np.minimum.reduce(index, None) < self.low or np.maximum.reduce(index, None) >= self.high)
+    def __init__(self, what: str, low: int, high: int, index: np.ndarray, ignore: int | None = None) -> None:
+        self.what, self.low, self.high, self.index, self.ignore = what, low, high, index, ignore
+        unsigned = None if low else _UNSIGNED.get(index.dtype)
         # seen as unsigned, negative numbers are large ones, so one pass tells both
-        return bool(np.maximum.reduce(index.view(unsigned), None) >= self.high)
+        self.unsigned = None if unsigned is None else index.view(unsigned)
 
-    def __call__(self, index: np.ndarray) -> None:
-        if self._outside(index):
+    def check(self) -> None:
+        if self.unsigned is not None:
+            outside = np.maximum.reduce(self.unsigned, None) >= self.high
+        else:
+            low, high = np.minimum.reduce(self.index, None), np.maximum.reduce(self.index, None)
+            outside = low < self.low or high >= self.high
+        if outside:
+            index = self.index
             wrong = index[(index < self.low) | (index >= self.high)]
             wrong = wrong[wrong != self.ignore] if self.ignore is not None else wrong
             if wrong.size:
@@ -263,7 +265,7 @@ def _spots(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Sc
     (target,), classes = args, ins.params["classes"]
     if not np.can_cast(target.dtype, np.intp):
         return None
-    check: Call = (_InRange("Target", 0, classes), (target,))
+    check: Call = (_InRange("Target", 0, classes, target).check, ())
     count = count_targets(target.shape[ins.params.get("lead", 0) :])
     if ins.params["axis"]:
         return [check, (np.add, (count * classes, target, out))]
@@ -279,7 +281,7 @@ def _cross_entropy(ins: Instruction, args: Sequence[Array], out: np.ndarray, scr
     where, locate = _flat_index(target, classes, scratch)
     column = top[..., None]
     calls: list[Call] = [
-        (_InRange("Target", 0, classes, ignore), (target,)),
+        (_InRange("Target", 0, classes, target, ignore).check, ()),
         (np.maximum.reduce, (z, -1, None, column, True)), (np.subtract, (z, column, wide)), (np.exp, (wide, wide)),
         (np.add.reduce, (wide, -1, None, total)), (np.log, (total, total)), (np.add, (total, top, total)),
         locate, (z.reshape(-1).take, (where, None, out, "clip")), (np.subtract, (total, out, out)),
@@ -295,7 +297,7 @@ def _one_hot(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: 
         return None
     target, classes = args[0], ins.params["classes"]
     where, locate = _flat_index(target, classes, scratch)
-    check = (_InRange("Target", 0, classes), (target,))
+    check = (_InRange("Target", 0, classes, target).check, ())
     return [check, (out.fill, (0,)), locate, (out.reshape(-1).__setitem__, (where, 1))]
 
 
@@ -305,7 +307,7 @@ def _take_along_axis(ins: Instruction, args: Sequence[Array], out: np.ndarray, s
     if not (last and x.flags.c_contiguous and out.flags.c_contiguous and index.shape == (*x.shape[:-1], 1)):
         return None
     where, locate = _flat_index(index[..., 0], x.shape[-1], scratch)
-    check: Call = (_InRange("index", 0, x.shape[-1]), (index,))
+    check: Call = (_InRange("index", 0, x.shape[-1], index).check, ())
     return [check, locate, (x.reshape(-1).take, (where, None, out.reshape(where.shape), "clip"))]
 
 
@@ -331,7 +333,7 @@ def _take(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scr
         return None
     table, index = args
     low = 0 if ins.params["pattern"][0].natural else -table.shape[0]
-    check = (_InRange("index", low, table.shape[0]), (index,))
+    check = (_InRange("index", low, table.shape[0], index).check, ())
     if not out.flags.c_contiguous:
         return None
     return [check, (np.take, (table, index, 0, out, "wrap"))]
