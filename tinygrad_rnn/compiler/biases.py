@@ -8,7 +8,6 @@ less.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from ..ops.shape import concatenate
 from ..primitive import Primitive
 from .address import Address, address, contiguous
-from .builder import Builder
+from .builder import Builder, readers
 from .kinds import invariants
 from .program import Instruction, Program
 
@@ -48,12 +47,7 @@ class _Folding:
     def __init__(self, x: Instruction, program: Program) -> None:
         self.x = x
         self.known = invariants(program)
-        self.readers: dict[Instruction, list[Instruction]] = defaultdict(list)
-        for ins in program.instructions:
-            for a in ins.args:
-                self.readers[a].append(ins)
-        for result in program.results():
-            self.readers[result].append(result)
+        self.readers = readers(program)
         self.views = [x]
         self.sums: dict[Instruction, Instruction] = {}
         self.gradients: list[Instruction] = []

@@ -6,6 +6,7 @@ Also the two passes that follow from it alone, dead code and common subexpressio
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
@@ -229,6 +230,17 @@ def uses(program: Program) -> dict[Instruction, int]:
     for result in program.results():
         counts[result] += 1
     return counts
+
+
+def readers(program: Program) -> dict[Instruction, list[Instruction]]:
+    """Who reads each value, once for each operand; a result is read by itself."""
+    found: dict[Instruction, list[Instruction]] = defaultdict(list)
+    for ins in program.instructions:
+        for a in ins.args:
+            found[a].append(ins)
+    for result in program.results():
+        found[result].append(result)
+    return found
 
 
 def remove_dead_code(program: Program) -> Program:

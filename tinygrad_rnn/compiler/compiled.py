@@ -195,22 +195,23 @@ class Compiled:
             return self._entry(args, kwargs, leaves)
 
     def _entry(self, args: Any, kwargs: Any, leaves: list[Any]) -> Entry:
-        recent = self._recent
-        if recent is not None and not kwargs and recent.fits(args, self._guards.version()):
+        recent, version = self._recent, self._guards.version()
+        if recent is not None and not kwargs and recent.fits(args, version):
             leaves += args
             return recent.entry
         key: list[Any] = []
         template = flatten((args, kwargs), leaves, key)
         signature = (*key, *settings())
-        entry = self._entries.get((self._guards.version(), signature))
+        entry = self._entries.get((version, signature))
         if entry is None:
             with rewound(self._guards.reached, args, kwargs), without_collection():
                 entry = Entry(record(self.function, template, leaves), self.name)
             while len(self._entries) >= MOST_PROGRAMS:
                 self._entries.pop(next(iter(self._entries)))
-            self._entries[self._guards.version(), signature] = entry
+            version = self._guards.version()  # recording may have changed what is seen
+            self._entries[version, signature] = entry
         if not kwargs and all(type(x) is Tensor for x in args):
-            self._recent = Recent(args, self._guards.version(), entry)
+            self._recent = Recent(args, version, entry)
         return entry
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:

@@ -8,6 +8,7 @@ them, in which each gate lies contiguous.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import defaultdict
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.elementwise import tanh
-from .builder import Builder, uses
+from .builder import Builder, readers, uses
 from .kinds import invariants
 from .program import Instruction, Program
 from .saturation import rough
@@ -118,24 +119,18 @@ class _Scaling:
         wish[wish == 0] = 1.0
         if silent:
             # others read it as it is: they must read other columns, which stay unscaled
-            for reader in self._readers(ins):
+            for reader in self._readers[ins]:
                 index = reader.params["index"][-1] if reader.op == "getitem" else slice(None)
                 if not any(r is reader for r in self._askers(ins)) and np.any(wish[index] != 1.0):
                     return None
         return wish
 
-    def _readers(self, ins: Instruction) -> list[Instruction]:
-        if not hasattr(self, "_all_readers"):
-            self._all_readers: dict[Instruction, list[Instruction]] = defaultdict(list)
-            for reader in self.program.instructions:
-                for a in reader.args:
-                    self._all_readers[a].append(reader)
-            for result in self.program.results():
-                self._all_readers[result].append(result)
-        return self._all_readers[ins]
+    @functools.cached_property
+    def _readers(self) -> dict[Instruction, list[Instruction]]:
+        return readers(self.program)
 
     def _askers(self, ins: Instruction) -> list[Instruction]:
-        return [r for r in self._readers(ins) if r in self.factor or r in self.gates]
+        return [r for r in self._readers[ins] if r in self.factor or r in self.gates]
 
     def _buildable(self, ins: Instruction) -> bool:
         if ins.op == "add":
@@ -229,12 +224,7 @@ class _Cutting:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.invariant = invariants(program)
-        self.readers: dict[Instruction, list[Instruction]] = defaultdict(list)
-        for ins in program.instructions:
-            for a in ins.args:
-                self.readers[a].append(ins)
-        for result in program.results():
-            self.readers[result].append(result)
+        self.readers = readers(program)
         self.cuts: dict[Instruction, frozenset[tuple[int, int]]] = {}
         self.b = Builder()
         self.new: dict[Instruction, Instruction] = {}

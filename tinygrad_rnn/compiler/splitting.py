@@ -13,7 +13,7 @@ from collections import defaultdict
 from typing import Any
 
 from ..ops.shape import concatenate
-from .builder import Builder, uses
+from .builder import Builder, readers, uses
 from .kinds import invariants
 from .program import Instruction, Program
 
@@ -37,19 +37,14 @@ def multiply_parts(program: Program) -> Program:
 def _apart(program: Program) -> set[Instruction]:
     """Joins of equal elementwise results along the last axis that nobody reads but products and sums over rows."""
     known = invariants(program)
-    readers: dict[Instruction, list[Instruction]] = defaultdict(list)
-    for ins in program.instructions:
-        for a in ins.args:
-            readers[a].append(ins)
-    for result in program.results():
-        readers[result].append(result)
+    read_by = readers(program)
     found = set()
     for ins in program.instructions:
         members = _stacked_columns(ins)
         if ins.ndim != 2 or not members or len({m.shape for m in members}) > 1:
             continue
         computed = all(m.primitive is not None and m.primitive.kind == "elementwise" for m in members)
-        read = [reader is not ins and _part_by_part(reader, ins, known) for reader in readers[ins]]
+        read = [reader is not ins and _part_by_part(reader, ins, known) for reader in read_by[ins]]
         if computed and read and all(read):
             found.add(ins)
     return found
