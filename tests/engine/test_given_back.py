@@ -1,6 +1,5 @@
 """protect_residuals: arrays are given back as they were once no graph needs them, and writes that are noted work."""
 
-import gc
 import threading
 import weakref
 from collections.abc import Callable
@@ -10,22 +9,10 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
-from tinygrad_rnn import nn, protection
+from tests.engine.locking import READ_ONLY, leaf, nothing_stays_locked  # noqa: F401  (autouse)
+from tinygrad_rnn import nn
 from tinygrad_rnn.autograd import protect_residuals
 from tinygrad_rnn.errors import GraphError, ShapeError
-
-READ_ONLY = "read-only"
-
-
-@pytest.fixture(autouse=True)
-def nothing_stays_locked():
-    yield
-    gc.collect()
-    assert not protection.locks, "arrays stay read-only though no graph needs them"
-
-
-def leaf(*values: float) -> Any:
-    return tg.Tensor(np.array(values), requires_grad=True)
 
 
 def test_arrays_are_given_back_by_the_sweep_as_they_were():

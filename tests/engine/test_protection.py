@@ -4,7 +4,6 @@ Each test of a write is paired with the same program outside of the mode, which 
 refused by itself, or that found nothing because nothing was written, would be noticed.
 """
 
-import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -12,23 +11,11 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tg
+from tests.engine.locking import READ_ONLY, leaf, nothing_stays_locked  # noqa: F401  (autouse)
 from tests.ops.running import CASES, gradients, with_gradient
-from tinygrad_rnn import nn, protection
+from tinygrad_rnn import nn
 from tinygrad_rnn.autograd import protect_residuals
 from tinygrad_rnn.errors import AnomalyError, GraphError
-
-READ_ONLY = "read-only"
-
-
-@pytest.fixture(autouse=True)
-def nothing_stays_locked():
-    yield
-    gc.collect()
-    assert not protection.locks, "arrays stay read-only though no graph needs them"
-
-
-def leaf(*values: float) -> Any:
-    return tg.Tensor(np.array(values), requires_grad=True)
 
 
 def entry(t: Any, w: Any, a: np.ndarray) -> None:
