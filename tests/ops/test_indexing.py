@@ -125,3 +125,23 @@ def test_an_index_may_be_a_tensor_of_one_entry():
     assert x[tg.tensor(1)].item() == 2
     assert x[: tg.tensor(2)].tolist() == [1, 2]
     assert x[tg.tensor([True, False, True])].tolist() == [1, 3]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [0] * 40,
+        [3, 1, 3, -1, 0, -5, 3],
+        [*range(5), *[2] * 30, *range(5)],
+        [*[1] * 16, *[2] * 17, *[-3] * 18, 4],
+        [*[0] * 15, *[1] * 16],
+    ],
+)
+def test_rows_that_are_read_often_sum_up(rows):
+    """The gradient of an embedding beside NumPy's unbuffered sum; rows may come more often than there are rounds."""
+    table = tg.tensor(np.random.default_rng(0).normal(size=(5, 3)), requires_grad=True)
+    weight = np.random.default_rng(1).normal(size=(len(rows), 3))
+    (table[np.array(rows)] * tg.tensor(weight)).sum().backward()
+    expected = np.zeros((5, 3))
+    np.add.at(expected, np.array(rows), weight)
+    np.testing.assert_allclose(table.grad, expected, rtol=1e-14, atol=1e-14)
