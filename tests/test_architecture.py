@@ -41,9 +41,9 @@ FLOORS = [
 ORDER = {
     "nn": ["init", "module", "functional", "layers", "recurrent", "losses", "modules", "utils"],
     "compiler": (
-        "program kinds chains builder cleaning softmax columns splitting saturation gates sums address biases stacking "
-        "windows batching weights layout kernels planning unrolled replay signature guards trace passes checking "
-        "compiled step"
+        "program machine kinds chains builder cleaning softmax columns splitting saturation gates cutting sums address "
+        "biases stacking joining windows batching weights layout kernels planning unrolled replay signature guards "
+        "trace passes checking compiled step"
     ).split(),
     "compare": ["differences", "numeric", "report", "anatomy", "agreement", "doctor"],
     "viz": [

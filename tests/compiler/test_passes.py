@@ -9,7 +9,8 @@ from tinygrad_rnn.compiler.batching import batch as batch_pass
 from tinygrad_rnn.compiler.builder import remove_dead_code, share_common_subexpressions
 from tinygrad_rnn.compiler.cleaning import clean
 from tinygrad_rnn.compiler.columns import lay_in_columns
-from tinygrad_rnn.compiler.gates import cut_products, sigmoids_as_tanh
+from tinygrad_rnn.compiler.cutting import cut_products
+from tinygrad_rnn.compiler.gates import open_sigmoids
 from tinygrad_rnn.compiler.passes import PASSES
 from tinygrad_rnn.compiler.planning import Plan
 from tinygrad_rnn.compiler.program import check, interpret
@@ -53,6 +54,7 @@ def ops(program, backward=None):
     return [i.op for i in program.instructions if i.primitive and backward in (None, i.backward)]
 
 
+@pytest.mark.usefixtures("sigmoid_form")
 @pytest.mark.parametrize("cell", ["tanh", "lstm", "gru", "highway"])
 def test_every_pass_keeps_values_and_types(cell):
     through(loss_of(cell, weights(cell)), *batch(), passes=[one for _, one in PASSES])
@@ -151,17 +153,19 @@ def test_terms_known_early_are_added_first():
     assert last.args[1].op == "matmul"
 
 
-def test_sigmoids_become_tanhs_and_the_half_goes_to_the_weights():
-    w = leaf(3, 8, seed=1)
+def test_sigmoids_are_opened_and_their_factor_goes_to_the_weights(sigmoid_form):
+    w = leaf(8, 3, seed=1)
 
     def function(x):
-        z = x @ w
+        z = x @ w.T
         return sigmoid(z[:, :4]) * np.tanh(z[:, 4:])
 
-    program = through(function, leaf(2, 3), passes=[clean, sigmoids_as_tanh, remove_dead_code])
+    program = through(function, leaf(2, 3), passes=[clean, open_sigmoids, remove_dead_code])
     assert "sigmoid" not in ops(program)
+    assert ops(program, backward=False).count("exp") == (sigmoid_form == "by exp")
     (product,) = [i for i in program.instructions if i.op == "matmul" and not i.backward]
-    assert product.args[1].op == "multiply", "the weights are scaled, not what they make"
+    scaled = product.args[1].args[0]
+    assert (scaled.op, scaled.shape) == ("multiply", (8, 3)), "the weights are scaled as they lie, not what they make"
 
 
 def test_products_read_as_slices_are_cut():
@@ -172,6 +176,54 @@ def test_products_read_as_slices_are_cut():
         passes=[share_common_subexpressions, clean, cut_products],
     )
     assert [i.shape for i in program.instructions if i.op == "matmul" and not i.backward] == [(2, 4), (2, 4)]
+
+
+def test_slices_of_one_purpose_are_computed_side_by_side():
+    w, bias = leaf(3, 12, seed=1), leaf(12, seed=2)
+
+    def function(x):
+        z = x @ w + bias
+        return np.exp(z[:, :4]) * np.tanh(z[:, 4:8]) + np.exp(z[:, 8:])
+
+    passes = [share_common_subexpressions, clean, cut_products, batch_pass, remove_dead_code]
+    program = through(function, leaf(2, 3), passes=passes)
+    assert [i.shape for i in program.instructions if i.op == "exp"] == [(2, 2, 4)]
+    assert [i.shape for i in program.instructions if i.op == "matmul" and not i.backward] == [(3, 2, 4)]
+
+
+def test_the_way_to_the_inputs_is_no_step_of_the_loop():
+    """The gradient of the inputs has the shapes of that of the states here, and its sum over gates as well."""
+    w, u = leaf(8, 4, seed=1), leaf(8, 4, seed=2)
+
+    def function(x):
+        h = x[0]
+        for t in range(1, 9):
+            with tg.scope(t=t):
+                z = x[t] @ w.T + h @ u.T
+                h = sigmoid(z[:, :4]) * np.tanh(z[:, 4:])
+        return h
+
+    program = tg.compile(function).program(leaf(9, 2, 4))
+    products = [i.shape for i in program.instructions if i.op == "matmul" and i.backward]
+    assert (16, 4) in products, "to the inputs of all eight steps at once"
+    assert products.count((2, 4)) == 8, "to the states step by step"
+
+
+def test_large_weights_are_multiplied_with_the_inputs_of_many_steps():
+    w, u = leaf(512, 128, seed=1), leaf(512, 128, seed=2)  # slices of 128 KiB each
+
+    def function(x):
+        h = x[0]
+        for t in range(8):
+            with tg.scope(t=t):
+                z = x[t] @ w.T + h @ u.T
+                h = sigmoid(z[:, :128]) * z[:, 128:256] + sigmoid(z[:, 256:384]) * np.tanh(z[:, 384:])
+        return h
+
+    program = tg.compile(function).program(leaf(8, 2, 128))
+    shapes = [i.shape for i in program.instructions if i.op == "matmul" and not i.backward]
+    assert (4, 16, 128) in shapes
+    assert shapes.count((4, 2, 128)) == 8
 
 
 def test_batching_leaves_one_instruction_for_all_steps():

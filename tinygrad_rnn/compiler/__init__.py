@@ -10,10 +10,11 @@ The data flow, file by file; each knows primitives and never layers:
 3. `cleaning` removes what is dead, equal, or does nothing. `softmax` takes losses apart so that one exponential serves
    all, `columns` lays few classes out one after the other, `splitting` computes gates apart from each other and
    multiplies them part by part. `sums` makes one product of a sum of products, and orders sums so that what is known
-   early comes first. `gates` turns sigmoids into tanhs, where `saturation` finds no harm in it, and cuts products into
-   the slices that are read of them. `biases` lets products add them.
-4. `batching` schedules by agenda: of all instructions of one kind (`kinds`) that are ready, one instruction on stacked
-   operands (`stacking`) is made, for as many steps at once as the cache holds (`windows`).
+   early comes first. `gates` takes sigmoids apart, where `saturation` finds no harm in it, into what this `machine`
+   computes fastest. `cutting` cuts products into the slices that are read of them; `biases` lets products add them.
+4. `batching` schedules by agenda: all instructions of one kind (`kinds`) that are ready are done together, for as many
+   steps at once as the cache holds (`windows`). `joining` makes one instruction of them, on stacked operands
+   (`stacking`).
 5. `layout` decides which values lie side by side, so that stacking copies nothing; `planning` gives every value a place
    in memory, reused when its last reader is done; `kernels` binds each instruction to NumPy calls with `out=`.
 6. `replay` holds the flat list of calls. `compiled` is the public face: signatures, guards, the node that `backward()`

@@ -165,6 +165,12 @@ def in_grid(parts: list[Address]) -> tuple[int, Address] | None:
     return row, Address(first.root, first.offset, (n // row, row, *first.shape), (jump, step, *first.strides))
 
 
+def evenly(parts: list[Address]) -> tuple[int, Address] | None:
+    """The address of parts that lie side by side, or in a grid, and the length of a row: of all parts, if in one."""
+    flat = side_by_side(parts)
+    return in_grid(parts) if flat is None else (len(parts), flat)
+
+
 def emit(b: Builder, a: Address, like: Instruction) -> Instruction:
     """An instruction that shows this address: the value itself, a reshape of it, or a view of any form."""
     whole = a.offset == 0 and a.strides == contiguous(a.shape)

@@ -1,33 +1,48 @@
-"""Gates: every sigmoid as a tanh, and wide products cut into the slices that are read of them.
+"""Gates: every sigmoid taken apart into what the machine computes fastest, with its factor moved into the weights.
 
-sigmoid(x) = 1/2 + 1/2 tanh(x / 2), so one tanh can serve all gates of a cell. The half is not multiplied in at every
-step: it is carried up through sums and slices to the weights, which are scaled once per call. A product whose columns
-are read as slices only (the gates of a cell side by side) becomes one product per slice; batching then makes a stack of
-them, in which each gate lies contiguous.
+    sigmoid(x) = 1/2 + 1/2 tanh(x / 2)       one tanh can serve all gates of a cell, the candidate's among them
+    sigmoid(x) = 1 / (1 + exp(-x))           where a tanh costs twice an exponential or more
+
+The factor of x, 1/2 or -1, is not multiplied in at every step: it is carried up through sums and slices to the weights,
+which are scaled once per call.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
+import math
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from ..ops.elementwise import tanh
+from ..ops.elementwise import exp, minimum, reciprocal, tanh
 from .builder import Builder, readers, uses
 from .kinds import invariants
+from .machine import tanh_is_fast
 from .program import Instruction, Program
 from .saturation import rough
 
 Demand = np.ndarray  # one factor per entry of the last axis
 
 
-def sigmoids_as_tanh(program: Program) -> Program:
+SPARE = 8.0
+"""How far, in exponents of e, the argument of an exponential stays below what overflows."""
+
+FEW = 1 << 11
+"""Entries of a gate up to which what the tanh costs more is less than what the calls beside the exponential cost."""
+
+
+def open_sigmoids(program: Program) -> Program:
     """Replace sigmoids, all but those that something delicate is made of; see the module."""
     gates = rough(program)
-    return _Scaling(program, gates).run() if gates else program
+    return _Scaling(program, gates, through_tanh(gates)).run() if gates else program
+
+
+def through_tanh(gates: Iterable[Instruction]) -> bool:
+    """Whether to go through tanh, and not through exp."""
+    return tanh_is_fast() or max(gate.size for gate in gates) <= FEW
 
 
 class _Scaling:
@@ -35,9 +50,11 @@ class _Scaling:
     down.
     """
 
-    def __init__(self, program: Program, gates: set[Instruction]) -> None:
+    def __init__(self, program: Program, gates: set[Instruction], by_tanh: bool) -> None:
         self.program = program
         self.gates = gates
+        self.by_tanh = by_tanh
+        self.scale = 0.5 if by_tanh else -1.0
         self.invariant = invariants(program)
         self.counts = uses(program)
         self.asked: dict[Instruction, list[tuple[Any, Demand]]] = defaultdict(list)  # (slice of the last axis, factors)
@@ -49,7 +66,7 @@ class _Scaling:
     def run(self) -> Program:
         for ins in reversed(self.program.instructions):
             self._gather(ins)
-        mates = self._mates()
+        mates = self._mates() if self.by_tanh else {}
         b, new = self.b, self.new
         for ins in self.program.instructions:
             if ins.primitive is None:
@@ -58,12 +75,11 @@ class _Scaling:
             args = tuple([new[a] for a in ins.args])
             if ins in mates:
                 spread, shift, k = mates[ins]
-                t = self._tanh(ins, self._half(ins.args[0], ins) if ins in self.gates else self._of(ins.args[0]))
+                t = self._tanh(ins, self._argument(ins) if ins in self.gates else self._of(ins.args[0]))
                 one = b.multiply(t, b.item(b.constant(spread, ins.dtype), k, ins), ins)
                 new[ins] = b.add(one, b.item(b.constant(shift, ins.dtype), k, ins), ins)
             elif ins in self.gates:
-                t = self._tanh(ins, self._half(ins.args[0], ins))
-                new[ins] = b.add(b.multiply(t, b.constant(0.5, ins.dtype), ins), b.constant(0.5, ins.dtype), ins)
+                new[ins] = self._opened(ins)
             elif ins not in self.factor and self._untouched(ins):
                 new[ins] = b.again(ins, (self.scaled[ins.args[0]],))
             else:
@@ -80,13 +96,23 @@ class _Scaling:
         columns = index[-1] if isinstance(index, tuple) and len(index) == ins.args[0].ndim else slice(None)
         return bool(np.all(self.factor[ins.args[0]][columns] == 1.0))
 
+    def _opened(self, ins: Instruction) -> Instruction:
+        b, x = self.b, self._argument(ins)
+        half, one = b.constant(0.5, ins.dtype), b.constant(1, ins.dtype)
+        if self.by_tanh:
+            return b.add(b.multiply(self._tanh(ins, x), half, ins), half, ins)
+        highest = b.constant(math.log(np.finfo(ins.dtype).max) - SPARE, ins.dtype)
+        x = b.emit(minimum, (x, highest), {}, ins.shape, ins.dtype, ins)
+        below = b.add(b.emit(exp, (x,), {}, ins.shape, ins.dtype, ins), one, ins)
+        return b.emit(reciprocal, (below,), {}, ins.shape, ins.dtype, ins)
+
     def _tanh(self, like: Instruction, x: Instruction) -> Instruction:
         return self.b.emit(tanh, (x,), {}, like.shape, like.dtype, like)
 
     # upwards: who asks for which factors
     def _gather(self, ins: Instruction) -> None:
         if ins in self.gates and ins.ndim:
-            self.asked[ins.args[0]].append((slice(None), np.full(ins.shape[-1], 0.5)))
+            self.asked[ins.args[0]].append((slice(None), np.full(ins.shape[-1], self.scale)))
             return
         wish = self._agreed(ins)
         if wish is None:
@@ -149,11 +175,12 @@ class _Scaling:
         """A value as a reader that asks for no factor sees it."""
         return self.new[ins]
 
-    def _half(self, x: Instruction, like: Instruction) -> Instruction:
-        """Half of x, from scaled weights if that was agreed."""
+    def _argument(self, gate: Instruction) -> Instruction:
+        """The argument of a gate times the factor, from scaled weights if that was agreed."""
+        x = gate.args[0]
         if x in self.scaled:
             return self.scaled[x]
-        return self.b.multiply(self.new[x], self.b.constant(0.5, x.dtype), like)
+        return self.b.multiply(self.new[x], self.b.constant(self.scale, x.dtype), gate)
 
     def _build(self, ins: Instruction) -> Instruction:
         wish, b = self.factor[ins], self.b
@@ -187,8 +214,13 @@ class _Scaling:
     def _times(self, x: Instruction, wish: Demand, like: Instruction) -> Instruction:
         if np.all(wish == 1.0):
             return x
-        factor = self.b.constant(wish[0] if np.all(wish == wish[0]) else wish, x.dtype)
-        return self.b.multiply(x, factor, x if x.primitive is not None else like)
+        like = x if x.primitive is not None else like
+        if np.all(wish == wish[0]):
+            return self.b.multiply(x, self.b.constant(wish[0], x.dtype), like)
+        if x.op == "transpose" and x.ndim == 2:  # the weight is scaled as it lies, which is several times faster
+            factor = self.b.constant(wish[:, None], x.dtype)
+            return self.b.transpose(self.b.multiply(x.args[0], factor, like), (1, 0), like)
+        return self.b.multiply(x, self.b.constant(wish, x.dtype), like)
 
     def _mates(self) -> dict[Instruction, tuple[np.ndarray, np.ndarray, int]]:
         """Sigmoids and tanhs of slices of one value: what to multiply and add after one tanh over all, and which slice
@@ -211,105 +243,3 @@ class _Scaling:
                 shift = np.array([0.5 if m.op == "sigmoid" else 0.0 for m in members])
                 found.update({m: (spread, shift, k) for k, m in enumerate(members)})
         return found
-
-
-def cut_products(program: Program) -> Program:
-    """Products that are read as slices of their columns only become one product per slice."""
-    return _Cutting(program).run()
-
-
-class _Cutting:
-    """Slices carried up through sums and views to the weights."""
-
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.invariant = invariants(program)
-        self.readers = readers(program)
-        self.cuts: dict[Instruction, frozenset[tuple[int, int]]] = {}
-        self.b = Builder()
-        self.new: dict[Instruction, Instruction] = {}
-        self.parts: dict[tuple[Instruction, int, int], Instruction] = {}
-
-    def run(self) -> Program:
-        for ins in reversed(self.program.instructions):
-            if ins.primitive is not None and ins.ndim:
-                self._gather(ins)
-        if not any(ins.op == "matmul" for ins in self.cuts):
-            return self.program
-        for ins in self.program.instructions:
-            if ins.primitive is None:
-                self.new[ins] = self.b.leaf(ins)
-            elif ins in self.cuts:
-                for start, stop in sorted(self.cuts[ins]):
-                    self.parts[ins, start, stop] = self._build(ins, start, stop)
-            elif ins.op == "getitem" and ins.args[0] in self.cuts:
-                index = ins.params["index"]
-                part = self.parts[ins.args[0], index[-1].start, index[-1].stop]
-                whole = slice(0, part.shape[-1], 1)
-                self.new[ins] = self.b.getitem(part, (*index[:-1], whole), ins)
-            else:
-                self.new[ins] = self.b.again(ins, tuple([self.new[a] for a in ins.args]))
-        return self.program.rebuilt(self.new, self.b.order)
-
-    def _gather(self, ins: Instruction) -> None:
-        """Cut a value if each of its readers is a slice of its columns, or is itself cut; all in the same places."""
-        if ins in self.invariant or not self._buildable(ins):
-            return
-        n = ins.shape[-1]
-        spans: set[tuple[int, int]] = set()
-        for reader in self.readers[ins]:
-            if reader is ins:
-                return
-            if reader in self.cuts and reader.shape[-1] == n and reader.op != "matmul":
-                spans |= self.cuts[reader]
-            elif reader.op == "getitem" and self._columns(reader):
-                last = reader.params["index"][-1]
-                spans.add((last.start, last.stop))
-            else:
-                return
-        order = sorted(spans)
-        tiles = order and order[0][0] >= 0 and all(a[1] <= b[0] for a, b in itertools.pairwise(order))
-        if tiles and len(order) > 1 and len({b - a for a, b in order}) == 1:
-            self.cuts[ins] = frozenset(order)
-
-    def _columns(self, reader: Instruction) -> bool:
-        index = reader.params["index"]
-        if not isinstance(index, tuple) or len(index) != reader.args[0].ndim:
-            return False
-        last = index[-1]
-        return isinstance(last, slice) and last.step == 1 and last.stop - last.start < reader.args[0].shape[-1]
-
-    def _buildable(self, ins: Instruction) -> bool:
-        if ins.op == "add":
-            return all(a in self.invariant or a.shape[-1:] == ins.shape[-1:] for a in ins.args)
-        if ins.op == "matmul":
-            return ins.args[1] in self.invariant and ins.args[1].ndim == 2 and ins.args[0].ndim >= 2
-        if ins.op == "getitem":
-            index = ins.params["index"]
-            full = isinstance(index, tuple) and len(index) == ins.args[0].ndim and isinstance(index[-1], slice)
-            return full and index[-1] == slice(0, ins.args[0].shape[-1], 1)
-        return ins.op == "reshape" and ins.args[0].shape[-1:] == ins.shape[-1:]
-
-    def _part(self, a: Instruction, start: int, stop: int, n: int, like: Instruction) -> Instruction:
-        """Columns start to stop of an operand."""
-        if (a, start, stop) in self.parts:
-            return self.parts[a, start, stop]
-        whole = self.new[a]
-        if not whole.ndim or whole.shape[-1] != n:
-            return whole  # one column, or a number, for all
-        return self.b.part(whole, whole.ndim - 1, start, stop, like)
-
-    def _build(self, ins: Instruction, start: int, stop: int) -> Instruction:
-        shape = (*ins.shape[:-1], stop - start)
-        n = ins.shape[-1]
-        if ins.op == "add":
-            left, right = (self._part(a, start, stop, n, ins) for a in ins.args)
-            return self.b.emit(ins.primitive, (left, right), {}, shape, ins.dtype, ins)
-        if ins.op == "matmul":
-            left = self.new[ins.args[0]]
-            right = self._part(ins.args[1], start, stop, n, ins)
-            return self.b.emit(ins.primitive, (left, right), {}, shape, ins.dtype, ins)
-        base = self._part(ins.args[0], start, stop, n, ins)
-        if ins.op == "reshape":
-            return self.b.reshape(base, shape, ins)
-        return self.b.getitem(base, (*ins.params["index"][:-1], slice(0, stop - start, 1)), ins)

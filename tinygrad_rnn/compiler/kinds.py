@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from ..ops.contract import matmul
 from ..state import Scope
 from .program import CONSTANT, PARAMETER, VIEWS, Instruction, Program
 
@@ -80,6 +81,8 @@ class Kinds:
             # numbers of types are hashed faster than the types, and there are few types
             operands = tuple([a if a.role == CONSTANT else (a.shape, a.dtype.num) for a in ins.args])
             path = paths.get(ins.scope)
+            if primitive is matmul:  # what is summed of products with one weight is not what is summed of another's
+                operands = (*operands, self.invariant.get(ins.args[1]))
             name = (primitive, ins.identity(), operands, self.path(ins.scope) if path is None else path, backward)
             number = numbers.setdefault(name, len(numbers))
             rough[ins] = number

@@ -10,7 +10,8 @@ from .biases import fold_biases
 from .builder import remove_dead_code, share_common_subexpressions
 from .cleaning import clean
 from .columns import lay_in_columns
-from .gates import cut_products, sigmoids_as_tanh
+from .cutting import cut_products
+from .gates import open_sigmoids
 from .program import VIEWS, Program
 from .softmax import open_softmax
 from .splitting import multiply_parts, split_columns
@@ -30,7 +31,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("products of parts", multiply_parts),
     ("sum of products", collect_sums),
     ("common factors", factor),
-    ("sigmoid as tanh", sigmoids_as_tanh),
+    ("open sigmoids", open_sigmoids),
     ("cut products", cut_products),
     ("order of terms", order_terms),
     ("biases in products", fold_biases),

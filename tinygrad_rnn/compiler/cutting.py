@@ -1,0 +1,125 @@
+"""Cutting: wide products cut into the slices that are read of them.
+
+A product whose columns are read as slices only (the gates of a cell side by side) becomes one product per slice;
+batching then makes a stack of them, in which each gate lies contiguous.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from .builder import Builder, readers
+from .kinds import invariants
+from .program import Instruction, Program
+
+Span = tuple[int, int]
+"""Columns from the first to before the second."""
+
+
+def cut_products(program: Program) -> Program:
+    """Products that are read as slices of their columns only become one product per slice."""
+    return _Cutting(program).run()
+
+
+class _Cutting:
+    """Slices carried up through sums and views to the weights."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.invariant = invariants(program)
+        self.readers = readers(program)
+        self.cuts: dict[Instruction, list[Span]] = {}  # in the order in which they are to be computed
+        self.purpose: dict[tuple[Instruction, Span], str] = {}  # what is done with the slice
+        self.b = Builder()
+        self.new: dict[Instruction, Instruction] = {}
+        self.parts: dict[tuple[Instruction, int, int], Instruction] = {}
+
+    def run(self) -> Program:
+        for ins in reversed(self.program.instructions):
+            if ins.primitive is not None and ins.ndim:
+                self._gather(ins)
+        if not any(ins.op == "matmul" for ins in self.cuts):
+            return self.program
+        for ins in self.program.instructions:
+            if ins.primitive is None:
+                self.new[ins] = self.b.leaf(ins)
+            elif ins in self.cuts:
+                for k, (start, stop) in enumerate(self.cuts[ins]):
+                    self.parts[ins, start, stop] = self._build(ins, k)
+            elif ins.op == "getitem" and ins.args[0] in self.cuts:
+                index = ins.params["index"]
+                part = self.parts[ins.args[0], index[-1].start, index[-1].stop]
+                whole = slice(0, part.shape[-1], 1)
+                self.new[ins] = self.b.getitem(part, (*index[:-1], whole), ins)
+            else:
+                self.new[ins] = self.b.again(ins, tuple([self.new[a] for a in ins.args]))
+        return self.program.rebuilt(self.new, self.b.order)
+
+    def _gather(self, ins: Instruction) -> None:
+        """Cut a value if each of its readers is a slice of its columns, or is itself cut; all in the same places."""
+        if ins in self.invariant or not self._buildable(ins):
+            return
+        n = ins.shape[-1]
+        spans: dict[Span, str] = {}
+        for reader in self.readers[ins]:
+            if reader is ins:
+                return
+            if reader in self.cuts and reader.shape[-1] == n and reader.op != "matmul":
+                spans |= {span: self.purpose[reader, span] for span in self.cuts[reader]}
+            elif reader.op == "getitem" and self._columns(reader):
+                last = reader.params["index"][-1]
+                spans[last.start, last.stop] = min(r.op for r in self.readers[reader])
+            else:
+                return
+        order = sorted(spans)
+        tiles = order and order[0][0] >= 0 and all(a[1] <= b[0] for a, b in itertools.pairwise(order))
+        if tiles and len(order) > 1 and len({b - a for a, b in order}) == 1:
+            # those of one purpose side by side, so that it is one operation over all of them
+            self.cuts[ins] = sorted(order, key=lambda span: (spans[span], span))
+            self.purpose.update({(ins, span): spans[span] for span in order})
+
+    def _columns(self, reader: Instruction) -> bool:
+        index = reader.params["index"]
+        if not isinstance(index, tuple) or len(index) != reader.args[0].ndim:
+            return False
+        last = index[-1]
+        return isinstance(last, slice) and last.step == 1 and last.stop - last.start < reader.args[0].shape[-1]
+
+    def _buildable(self, ins: Instruction) -> bool:
+        if ins.op == "add":
+            return all(a in self.invariant or a.shape[-1:] == ins.shape[-1:] for a in ins.args)
+        if ins.op == "matmul":
+            return ins.args[1] in self.invariant and ins.args[1].ndim == 2 and ins.args[0].ndim >= 2
+        if ins.op == "getitem":
+            index = ins.params["index"]
+            full = isinstance(index, tuple) and len(index) == ins.args[0].ndim and isinstance(index[-1], slice)
+            return full and index[-1] == slice(0, ins.args[0].shape[-1], 1)
+        return ins.op == "reshape" and ins.args[0].shape[-1:] == ins.shape[-1:]
+
+    def _part(self, a: Instruction, k: int, ins: Instruction) -> Instruction:
+        """The columns of an operand that make slice k of `ins`."""
+        start, stop = self.cuts[ins][k]
+        if (a, start, stop) in self.parts:
+            return self.parts[a, start, stop]
+        b, whole = self.b, self.new[a]
+        if not whole.ndim or whole.shape[-1] != ins.shape[-1]:
+            return whole  # one column, or a number, for all
+        parts = [b.part(whole, whole.ndim - 1, *span, ins) for span in self.cuts[ins]]
+        if a in self.invariant and self.cuts[ins] != sorted(self.cuts[ins]):
+            return b.item(b.stack(tuple(parts), 0, ins), k, ins)  # weights are put into the new order once
+        return parts[k]
+
+    def _build(self, ins: Instruction, k: int) -> Instruction:
+        """Slice k of a value."""
+        start, stop = self.cuts[ins][k]
+        shape = (*ins.shape[:-1], stop - start)
+        if ins.op == "add":
+            left, right = (self._part(a, k, ins) for a in ins.args)
+            return self.b.emit(ins.primitive, (left, right), {}, shape, ins.dtype, ins)
+        if ins.op == "matmul":
+            left, right = self.new[ins.args[0]], self._part(ins.args[1], k, ins)
+            return self.b.emit(ins.primitive, (left, right), {}, shape, ins.dtype, ins)
+        base = self._part(ins.args[0], k, ins)
+        if ins.op == "reshape":
+            return self.b.reshape(base, shape, ins)
+        return self.b.getitem(base, (*ins.params["index"][:-1], slice(0, stop - start, 1)), ins)
