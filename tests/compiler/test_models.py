@@ -235,6 +235,6 @@ def test_a_step_of_two_layers_takes_twice_the_calls_of_one(kind):
         return [(b - a) / 20 for a, b in zip(few, many, strict=True)]
 
     one, two = calls_per_step(1), calls_per_step(2)
-    gates = {"RNN": 1, "LSTM": 4, "GRU": 3}[kind]
     assert two[0] == pytest.approx(2 * one[0], abs=0.2)
-    assert two[1] <= 2 * one[1] + gates + 0.2  # the gradient of the first layer's states has a term more for each gate
+    # the gradient of the first layer's states has a term more: products with the weights of the inputs leave the loop
+    assert two[1] <= 2 * one[1] + 1.2
