@@ -36,6 +36,15 @@ class Result:
         """Median seconds per unit of work; NaN if the side is missing."""
         return statistics.median(self.seconds) if self.seconds else float("nan")
 
+    def over(self, other: "Result") -> float:
+        """How many times as long as another side, the median over rounds; NaN if either is missing.
+
+        Within a round both had the machine as it was then. Its speed changes by half from one minute to the next, and a
+        quotient of medians would compare one side's fast minutes with the other's slow ones.
+        """
+        pairs = list(zip(self.seconds, other.seconds, strict=False))
+        return statistics.median(a / b for a, b in pairs) if pairs else float("nan")
+
 
 def race(sides: list[str], task: str, rounds: int, threads: int = 1, clock: str = "wall") -> dict[str, Result]:
     """Let each side do the task `rounds` times, in turns whose order rotates. Returns a result per side.

@@ -53,9 +53,9 @@ def duration(seconds: float) -> str:
     return f"{seconds * 1e9:.3g} ns"
 
 
-def ratio(seconds: float, reference: float) -> str:
-    """How many times the reference; empty if either is missing."""
-    return "" if math.isnan(seconds) or math.isnan(reference) else f"{seconds / reference:.2f}"
+def ratio(value: float) -> str:
+    """A ratio with two decimals; empty if it is NaN."""
+    return "" if math.isnan(value) else f"{value:.2f}"
 
 
 def race_table(title: str, results: dict[str, Result], references: Sequence[str]) -> Table:
@@ -64,7 +64,7 @@ def race_table(title: str, results: dict[str, Result], references: Sequence[str]
     against = [f"/ {SIDES[side].title}" for side in present]
     table = Table(title, ["side", "median", "quartiles", "first call", "threads", *against])
     for side, result in results.items():
-        ratios = [ratio(result.median, results[other].median) for other in present]
+        ratios = [ratio(result.over(results[other])) for other in present]
         if result.missing:
             table.add(SIDES[side].title, "missing", "", "", "", *ratios)
             table.notes.append(f"{SIDES[side].title}: {result.missing}")

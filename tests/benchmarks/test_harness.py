@@ -13,12 +13,12 @@ from tests.benchmarks.workloads import WORKLOADS
 def test_medians_and_ratios():
     results = {
         "eager": Result(seconds=[3e-3, 1e-3, 2e-3], outputs=[1.0, 2.0, 3.0]),
-        "torch": Result(seconds=[4e-3], outputs=[1.0, 2.0, 3.0]),
+        "torch": Result(seconds=[4e-3, 4e-3, 1e-3], outputs=[1.0, 2.0, 3.0]),
         "jax": Result(missing="jax is not installed"),
     }
     table = race_table("title", results, ["torch", "jax"])
     assert table.rows[1][0:2] == ["tinygrad_rnn eager", "2 ms"]
-    assert table.rows[1][-2:] == ["0.50", ""]
+    assert table.rows[1][-2:] == ["0.75", ""], "the median of 3/4, 1/4 and 2, and not 2 ms over 4 ms"
     assert table.rows[3][1] == "missing"
     assert table.notes == ["JAX jitted scan: jax is not installed"]
 
@@ -53,7 +53,8 @@ def test_durations_have_units(seconds, text):
 
 
 def test_ratio_of_something_missing_is_empty():
-    assert ratio(1.0, float("nan")) == ratio(float("nan"), 1.0) == ""
+    there, missing = Result(seconds=[1.0]), Result(missing="not installed")
+    assert ratio(there.over(missing)) == ratio(missing.over(there)) == ""
 
 
 def test_a_missing_library_is_named_and_the_others_race_on(monkeypatch):
