@@ -1,12 +1,12 @@
-"""What tests of the compiler share."""
+"""What tests of the compiler share: the machines that it may find itself on."""
 
 import pytest
 
-from tinygrad_rnn.compiler import gates
+from tests.compiler.machines import MACHINES, on_machine
 
 
-@pytest.fixture(params=["by tanh", "by exp"])
-def sigmoid_form(request, monkeypatch):
-    """Sigmoids opened in one way and the other, whatever is faster on this machine and at this size."""
-    monkeypatch.setattr(gates, "through_tanh", lambda _: request.param == "by tanh")
-    return request.param
+@pytest.fixture(params=MACHINES, ids=str)
+def machine(request):
+    """Each of the machines in turn, whatever this one is."""
+    with on_machine(request.param):
+        yield request.param

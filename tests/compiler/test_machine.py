@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tg
+from tests.compiler.machines import MACHINES, on_machine
 from tests.compiler.same import BOUND, Subject, assert_same
 from tests.samples import TABLE
 from tinygrad_rnn.compiler.passes import PASSES
@@ -82,6 +83,7 @@ plans = st.fixed_dictionaries(
         "collect": st.integers(0, 4),
         "scoped": st.booleans(),
         "backwards": st.booleans(),
+        "machine": st.sampled_from(MACHINES),
     }
 )
 
@@ -160,6 +162,11 @@ def inputs() -> tuple[Any, list[Any], Any]:
 
 
 def compare(plan: dict[str, Any]) -> None:
+    with on_machine(plan["machine"]):
+        compare_here(plan)
+
+
+def compare_here(plan: dict[str, Any]) -> None:
     function = build(plan)
     args = inputs()
     assert_same(lambda: Subject(function, inputs()), floor=1.0)

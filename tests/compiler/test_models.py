@@ -14,7 +14,7 @@ from tinygrad_rnn.ops.loss import cross_entropy
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 
 
-@pytest.mark.usefixtures("sigmoid_form")
+@pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize("head", ["each", "all"])
 @pytest.mark.parametrize("scoped", [True, False])
 @pytest.mark.parametrize("cell", ["tanh", "lstm", "gru", "highway"])
@@ -44,7 +44,7 @@ def test_a_loop_leaves_three_calls_per_step_each_way():
     assert [(b - a) / 20 for a, b in zip(few, many, strict=True)] == [3, 3]
 
 
-@pytest.mark.usefixtures("sigmoid_form")
+@pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize("cell", ["tanh", "lstm", "gru", "highway"])
 def test_one_product_each_for_inputs_weights_and_head(cell):
     program = tg.compile(loss_of(cell, weights(cell))).program(*batch())

@@ -43,17 +43,17 @@ def test_what_would_be_spoiled_is_exact(name):
 
 
 @pytest.mark.parametrize("name", GATES)
-def test_gates_are_opened(name, sigmoid_form):
+def test_gates_are_opened(name, machine):
     compiled = tg.compile(GATES[name])
     args = leaf(), leaf(OTHER)
     ops = [ins.op for ins in compiled.program(*args).instructions if not ins.backward]
     assert "sigmoid" not in ops
-    assert ("tanh" if sigmoid_form == "by tanh" else "reciprocal") in ops
+    assert ("tanh" if machine.by_tanh else "reciprocal") in ops
     compiled.check(*args, rtol=1e-13, atol=1e-15)
 
 
 @pytest.mark.parametrize("cell", ["LSTM", "GRU"])
-def test_gates_of_layers_are_opened(cell, sigmoid_form):
+def test_gates_of_layers_are_opened(cell, machine):
     layer = getattr(tg.nn, cell)(3, 4).double()
     compiled = tg.compile(lambda x: layer(x)[0])
     x = tg.randn(5, 2, 3, dtype=tg.float64)
@@ -61,7 +61,7 @@ def test_gates_of_layers_are_opened(cell, sigmoid_form):
     compiled.check(x)
 
 
-@pytest.mark.usefixtures("sigmoid_form")
+@pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_saturated_gates_neither_overflow_nor_warn(dtype):
     far = leaf(np.array([[-1e30, -800.0, -89.0, -80.0], [80.0, 89.0, 800.0, 1e30]], dtype))

@@ -16,6 +16,7 @@ from .address import emit as emit_view
 from .builder import Builder
 from .chains import Chains
 from .kinds import Kinds, base
+from .machine import blas_threads
 from .program import Instruction, Program
 from .stacking import batched
 
@@ -49,7 +50,8 @@ class Joining:
 
     b: emits the new program. new: instruction of the old program -> the value that stands for it. kinds: of the old
     program. chains, groups: which values of the old program, and which new ones, are to lie side by side. places: where
-    new values lie. stacks: where those lie that were put into a stack.
+    new values lie. stacks: where those lie that were put into a stack. wide: whether one wide product is better than
+    several narrow ones.
     """
 
     def __init__(self, program: Program, kinds: Kinds, b: Builder, new: dict[Instruction, Instruction]) -> None:
@@ -58,6 +60,7 @@ class Joining:
         self.new = new
         self.places: dict[Instruction, Address] = {}
         self.stacks: dict[Instruction, Address] = {}
+        self.wide = blas_threads() > 1
         self.chains = Chains()
         self.groups = Chains()
         wishes = [ins for ins in program.instructions if ins.op == "stack" and ins.params["axis"] == 0]
@@ -129,6 +132,8 @@ class Joining:
             crossed = self._all_with_all(group, operands) if all(stacked) else None
             if crossed is not None:
                 return crossed
+            if self.wide and stacked == [False, True] and one.args[0].ndim == one.args[1].ndim == 2:
+                return self._wide_product(group, operands)
             shared = all(stacked) and len(set(operands[1])) < len(group)  # better done for each weight by itself
             if shared or not self._worth_stacking(group, operands, stacked):
                 return None
@@ -141,6 +146,14 @@ class Joining:
         ]
         made = batched(self.b, one, args, stacked, len(group))
         return None if made is None else [self.b.item(made, i, m) for i, m in enumerate(group)]
+
+    def _wide_product(self, group: list[Instruction], operands: list[list[Instruction]]) -> list[Instruction]:
+        """Products of one matrix with several weights: one product with the weights beside each other."""
+        b, one, left, rights = self.b, group[0], operands[0][0], operands[1]
+        columns = one.shape[1]
+        wide = self._stack(tuple(rights), 1, one)
+        product = b.matmul(left, b.reshape(wide, (one.args[1].shape[0], columns * len(rights)), one), one)
+        return [b.part(product, 1, k * columns, (k + 1) * columns, m) for k, m in enumerate(group)]
 
     def _worth_stacking(self, group: list[Instruction], operands: Any, stacked: list[bool]) -> bool:
         """Whether the operands of products may be copied: small ones may, large ones must lie side by side already, or

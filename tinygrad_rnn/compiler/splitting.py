@@ -15,6 +15,7 @@ from typing import Any
 from ..ops.shape import concatenate
 from .builder import Builder, readers, uses
 from .kinds import invariants
+from .machine import blas_threads
 from .program import Instruction, Program
 
 Span = tuple[int, int]
@@ -29,8 +30,11 @@ def split_columns(program: Program) -> Program:
 
 
 def multiply_parts(program: Program) -> Program:
-    """Multiply and sum what is joined for that only part by part."""
-    apart = _apart(program)
+    """Multiply and sum what is joined for that only part by part.
+
+    With several threads nothing changes: they share one wide product better than several narrow ones.
+    """
+    apart = set() if blas_threads() > 1 else _apart(program)
     return _Splitting(program, {}, apart).run() if apart else program
 
 
