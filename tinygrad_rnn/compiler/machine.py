@@ -7,6 +7,8 @@ numbers.
 from __future__ import annotations
 
 import functools
+import os
+import sys
 
 import numpy as np
 
@@ -21,8 +23,23 @@ def tanh_is_fast() -> bool:
     return any("X86_V4" in target or "AVX512" in target for target in targets)
 
 
-def blas_threads() -> int:
-    """How many threads a large product is shared between; 1 where that cannot be told."""
-    from threadpoolctl import threadpool_info
+VARIABLES = (
+    "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "OMP_NUM_THREADS"
+)  # fmt: skip
 
-    return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
+
+def blas_threads() -> int:
+    """How many threads a large product is shared between.
+
+    Asked of threadpoolctl where it is in use, for only with it the number may have changed; else it is what the
+    environment says, or all cores. A wrong answer costs time and nothing else.
+    """
+    threadpoolctl = sys.modules.get("threadpoolctl")
+    if threadpoolctl is not None:
+        pools = threadpoolctl.threadpool_info()
+        return max((pool["num_threads"] for pool in pools if pool["user_api"] == "blas"), default=1)
+    for name in VARIABLES:
+        first = os.environ.get(name, "").partition(",")[0].strip()
+        if first.isdecimal() and int(first):
+            return int(first)
+    return os.cpu_count() or 1
