@@ -18,7 +18,7 @@ from .errors import GraphError, MissingRuleError, ShapeError, explain
 from .graph import Node, ancestors
 from .ops.elementwise import astype
 from .ops.index import getitem, place
-from .protection import lift
+from .protection import Held, lift
 from .state import BIRTHS, STATE, State, at_scope, current, enable_grad
 from .writes import changes, mutated, unspoilt
 
@@ -81,8 +81,10 @@ def sweep(  # noqa: C901  (the hot loop: a call saved here is a tenth of the cos
                 )
             # a value that no rule reads is replaced by its node, which knows shape and dtype and nothing else
             y: Any = node if node.y is None else node.y
-            if changes:
+            if changes and (node.index < changes.newest or xs.__class__ is Held):
                 y, xs, spoilt = unspoilt(node)
+            elif spoilt:
+                spoilt = ""
             if create_graph:
                 y = wrap(y, node) if y is not node else y
                 xs = [
