@@ -89,6 +89,20 @@ def _wrong_scatter(scatter: Rule, change: Callable[..., Any]) -> Rule:
     return wrong
 
 
+def _wrong_fill(fill: Rule, change: Callable[..., Any]) -> Rule:
+    """The same for a scatter that is told what of the buffer may not be zero."""
+
+    def wrong(buffer: Any, g: Any, filled: Any, **params: Any) -> None:
+        def rule(g: Any, y: Any, **params: Any) -> Any:
+            part = np.zeros_like(buffer)
+            fill(part, g, (), **params)
+            return part
+
+        buffer += change(rule, g, None, (), params)
+
+    return wrong
+
+
 def _wrong_factors(factors: Rule, change: Callable[..., Any]) -> Rule:
     """The factors of a cotangent, whose product is made wrong; a matrix is the product of a unit matrix and itself."""
 
@@ -119,9 +133,12 @@ def mutants(names: list[str]) -> Iterator[Mutant]:
                 if rule is not None and p.scatter is None:
                     rules = (*p.vjps[:i], _wrong(rule, change), *p.vjps[i + 1 :])
                     yield Mutant(name, f"{kind}, argument {i}", lambda m, p=p, rules=rules: m.setattr(p, "vjps", rules))
-            if p.scatter is not None:
+            if p.scatter is not None and p.fill is None:
                 scatter = _wrong_scatter(p.scatter, change)
                 yield Mutant(name, f"{kind}, scatter", lambda m, p=p, s=scatter: m.setattr(p, "scatter", s))
+            if p.fill is not None:
+                fill = _wrong_fill(p.fill, change)
+                yield Mutant(name, f"{kind}, fill", lambda m, p=p, fill=fill: m.setattr(p, "fill", fill))
             if p.factors is not None:
                 i, factors = p.factors
                 pair = i, _wrong_factors(factors, change)

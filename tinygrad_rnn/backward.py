@@ -99,7 +99,7 @@ def sweep(  # noqa: C901  (the hot loop: a call saved here is a tenth of the cos
             if primitive.scatter is not None and len(parents) == 1 and not (create_graph or anomaly):
                 # reading a part, the commonest op of unrolled networks: straight into the buffer
                 if useful is None or parents[0] in useful:
-                    primitive.scatter(totals.buffer(parents[0]), g, **params)
+                    totals.add_read(parents[0], g, primitive, params)
                 if not retain_graph and (xs is not parents or y is not node):
                     node.y = node.xs = None
                 continue
@@ -182,6 +182,8 @@ def unbroadcast(g: Any, parent: Node, node: Node | None = None) -> Any:
     """Sum a cotangent over the axes along which its array was broadcast, back to the shape of that array."""
     shape = parent.shape
     extra = len(g.shape) - len(shape)
+    if extra > 0 and g.__class__ is np.ndarray and g.shape[extra:] == shape:  # a bias, at every step
+        return np.add.reduce(g, axis=tuple(range(extra))).reshape(shape)
     axes = (
         (*range(extra), *(i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1))
         if extra >= 0

@@ -15,6 +15,7 @@ import numpy as np
 
 from .graph import Node
 from .ops.index import place
+from .primitive import Primitive
 
 ROWS = 256
 """Factors are multiplied when they have this many rows: enough for a product to run at full speed, and few enough for
@@ -43,6 +44,7 @@ class Totals(dict[Node, Any]):
         self.recorded = recorded
         self.own: set[Node] = set()  # nodes whose total is an array that only we hold: it may be added to in place
         self.parts: dict[Node, tuple[list[Any], list[Any]]] = {}  # cotangents of slices, while recording
+        self.filled: dict[Node, Any] = {}  # of buffers that began as zeros: what may be none now, see `Primitive.fill`
         self.waiting: dict[Node, _Factors] = {}  # what their totals still lack
 
     def add(self, node: Node, g: Any, shared: bool = True) -> None:
@@ -60,6 +62,7 @@ class Totals(dict[Node, Any]):
                 self.own.add(node)
         elif node in self.own:
             total += g
+            self.filled.pop(node, None)
         else:
             total = self[node] = total + g
             if total.__class__ is np.ndarray:  # not a Tensor, and not the scalar that NumPy makes of a 0-d sum
@@ -67,11 +70,23 @@ class Totals(dict[Node, Any]):
 
     def buffer(self, node: Node) -> np.ndarray:
         """The total of a node as an array that may be added to in place."""
+        self.filled.pop(node, None)
         if node not in self.own:
             total = self.get(node)
             self[node] = np.zeros(node.shape, node.dtype) if total is None else np.array(total)
             self.own.add(node)
         return self[node]
+
+    def add_read(self, node: Node, g: Any, primitive: Primitive, params: dict[str, Any]) -> None:
+        """Add the cotangent of an op that read a part of a node and nothing else."""
+        assert primitive.scatter is not None
+        if primitive.fill is None:
+            primitive.scatter(self.buffer(node), g, **params)
+            return
+        filled = self.filled.get(node) if node in self else ()
+        filled = primitive.fill(self.buffer(node), g, filled, **params)
+        if filled is not None:
+            self.filled[node] = filled
 
     def add_part(self, node: Node, g: Any, index: Any) -> None:
         """Add the cotangent of a slice, while recording: all slices of a node become one `place`."""

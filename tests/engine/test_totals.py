@@ -293,6 +293,62 @@ def test_a_residual_that_was_written_is_refused_as_ever(rows: int):
         loss.backward()
 
 
+S = slice
+READS: dict[str, list[Any]] = {
+    "gates": [(S(None), S(0, 2)), (S(None), S(2, 4)), (S(None), S(4, 6))],
+    "steps forwards": [(t,) for t in range(4)],
+    "steps backwards": [(3 - t,) for t in range(4)],
+    "the same twice": [(S(None), S(1, 3)), (S(None), S(1, 3)), (S(None), S(3, 5))],
+    "overlapping": [(S(0, 3),), (S(2, 4),), (S(1, 2),)],
+    "one between two": [(S(None), S(0, 2)), (S(None), S(4, 6)), (S(None), S(2, 4)), (S(None), S(1, 3))],
+    "another axis": [(S(0, 2),), (S(None), S(0, 2)), (S(2, 4),)],
+    "rows and entries": [(0,), (1, 2), (1, S(0, 2)), (0, 3), (S(2, 3),)],
+    "leads that differ": [(0, S(0, 2)), (1, S(0, 2)), (1, S(1, 4)), (0, S(2, 4))],
+    "from the end": [(S(None), -1), (S(None), 5), (S(None), S(-2, 6)), (S(None), S(4, 6)), (-1,), (3,)],
+    "up to one from the end": [(S(None), S(-3, -1)), (S(None), S(3, 5)), (S(2, -1),), (S(0, -1),), (S(1, 3),)],
+    "beginning or ending from the end": [(S(2, -1),), (S(2, 3),), (S(-2, -1),), (S(2, 3),)],
+    "ending from the end": [(S(2, 3),), (S(1, -1),)],
+    "beyond the end": [(S(None), S(3, 99)), (S(None), S(1, 3)), (S(None), S(6, 8)), (S(None), S(0, 1))],
+    "open and stepped": [(S(None, 2),), (S(1, None),), (S(0, 4, 2),), (S(3, 0, -1),), (S(1, 3),)],
+    "empty": [(S(2, 2),), (S(3, 1),), (S(1, 3),), (S(2, 2),), (S(0, 2),)],
+    "all of it": [(), (S(0, 2),), (...,), (S(2, 4),), (..., S(0, 3)), (..., S(3, 6)), (None, S(0, 2)), (None, 1)],
+    "everything": [(S(0, 2),), (np.array([1, 1, 3]),), (S(2, 4),), (S(1, 2),)],
+}
+
+
+@pytest.mark.parametrize("also", ["nothing", "before", "between", "after"])
+@pytest.mark.parametrize("reads", READS)
+@pytest.mark.parametrize("inner", [False, True])
+def test_reads_of_parts(reads: str, also: str, inner: bool):
+    """Every part of an array that is read sends a cotangent to its place, beside uses of the whole array."""
+    x = parameter(4, 6)
+    source = x * 1.0 if inner else x
+    indices, loss, expected = READS[reads], tg.zeros(1, dtype=tg.float64).sum(), np.zeros((4, 6))
+    for k, index in enumerate(indices):
+        if also == ("after" if k == 0 else "between" if k == 1 else ""):
+            loss = loss + (source * 3).sum() + (source * source).sum() * 0.5
+            expected += 3 + x.array
+        part = source[index] if index else source[...]
+        g = draw(*part.shape, seed=k)
+        loss = loss + (part * tg.Tensor(g)).sum()
+        np.add.at(expected, index, g)
+    if also == "before":
+        loss = loss + (source * 3).sum() + (source * source).sum() * 0.5
+        expected += 3 + x.array
+    loss.backward()
+    close(x.grad, expected)
+
+
+def test_reads_of_a_weight_between_products(rows: int):
+    w, xs = parameter(4, 6), [draw(2, 4, seed=t) for t in range(6)]
+    loss: Any = 0
+    for t, x in enumerate(xs):
+        loss = loss + (tg.Tensor(x) @ w).sum() + w[:, t : t + 1].sum() * t + w[t % 4].sum()
+    loss.backward()
+    expected = sum(x.T @ np.ones((2, 6)) for x in xs) + np.arange(6.0) + np.array([2.0, 2, 1, 1])[:, None]
+    close(w.grad, expected)
+
+
 def test_residuals_that_are_protected_are_given_back(rows: int):
     w, u, xs = parameter(3, 4), parameter(4, 4), [draw(2, 3, seed=t) for t in range(6)]
     with tg.autograd.protect_residuals():
