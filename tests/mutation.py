@@ -1,7 +1,7 @@
 """Break every gradient rule on purpose and see whether the op tests notice: `python -m tests.mutation` tells.
 
-A mutant is one rule changed at run time. It is caught if the test that holds rules against central differences fails
-for a sample of its primitive, and equivalent if it gives the same gradients on all samples (minus zero is zero).
+A mutant is one rule changed at run time. It is caught if a test that holds rules against central differences fails for
+a sample of its primitive, and equivalent if it gives the same gradients on all samples (minus zero is zero).
 """
 
 import sys
@@ -12,8 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from tests.ops.running import CASES, gradients
-from tests.ops.test_gradients import DIFFERENCED, test_rule_equals_central_differences
+import tinygrad_rnn as tg
+from tests.ops.running import CASES, gradients, run, sources
+from tests.ops.test_gradients import (
+    DIFFERENCED,
+    test_collected_factors_equal_central_differences,
+    test_rule_equals_central_differences,
+)
 from tests.samples import Sample
 from tinygrad_rnn import backward
 from tinygrad_rnn.primitive import PRIMITIVES, Primitive
@@ -84,6 +89,37 @@ def _wrong_scatter(scatter: Rule, change: Callable[..., Any]) -> Rule:
     return wrong
 
 
+def _wrong_fill(fill: Rule, change: Callable[..., Any]) -> Rule:
+    """The same for a scatter that is told what of the buffer may not be zero."""
+
+    def wrong(buffer: Any, g: Any, filled: Any, **params: Any) -> None:
+        def rule(g: Any, y: Any, **params: Any) -> Any:
+            part = np.zeros_like(buffer)
+            fill(part, g, (), **params)
+            return part
+
+        buffer += change(rule, g, None, (), params)
+
+    return wrong
+
+
+def _wrong_factors(factors: Rule, change: Callable[..., Any]) -> Rule:
+    """The factors of a cotangent, whose product is made wrong; a matrix is the product of a unit matrix and itself."""
+
+    def wrong(g: Any, y: Any, *xs: Any, **params: Any) -> Any:
+        if factors(g, y, *xs, **params) is None:
+            return None
+
+        def rule(*args: Any, **params: Any) -> Any:
+            left, right = factors(*args, **params)
+            return left.T @ right
+
+        product = change(rule, g, y, xs, params)
+        return np.eye(len(product)), product
+
+    return wrong
+
+
 def mutants(names: list[str]) -> Iterator[Mutant]:
     """All mutants of the rules of these primitives."""
     for name in names:
@@ -97,9 +133,16 @@ def mutants(names: list[str]) -> Iterator[Mutant]:
                 if rule is not None and p.scatter is None:
                     rules = (*p.vjps[:i], _wrong(rule, change), *p.vjps[i + 1 :])
                     yield Mutant(name, f"{kind}, argument {i}", lambda m, p=p, rules=rules: m.setattr(p, "vjps", rules))
-            if p.scatter is not None:
+            if p.scatter is not None and p.fill is None:
                 scatter = _wrong_scatter(p.scatter, change)
                 yield Mutant(name, f"{kind}, scatter", lambda m, p=p, s=scatter: m.setattr(p, "scatter", s))
+            if p.fill is not None:
+                fill = _wrong_fill(p.fill, change)
+                yield Mutant(name, f"{kind}, fill", lambda m, p=p, fill=fill: m.setattr(p, "fill", fill))
+            if p.factors is not None:
+                i, factors = p.factors
+                pair = i, _wrong_factors(factors, change)
+                yield Mutant(name, f"{kind}, factors", lambda m, p=p, pair=pair: m.setattr(p, "factors", pair))
             if p.every is not None:
                 every = _wrong_every(p.every, change)
                 yield Mutant(name, f"{kind}, every", lambda m, p=p, e=every: m.setattr(p, "every", e))
@@ -165,6 +208,8 @@ def caught(mutant: Mutant) -> bool | None:
             try:
                 with np.errstate(all="ignore"):
                     test_rule_equals_central_differences(mutant.primitive, sample)
+                    if PRIMITIVES[mutant.primitive].factors is not None:
+                        test_collected_factors_equal_central_differences(mutant.primitive, sample)
             except Exception:  # noqa: BLE001  (a mutant may fail in any way)
                 return True
         changed = [_gradients(mutant.primitive, sample) for sample in samples]
@@ -174,8 +219,12 @@ def caught(mutant: Mutant) -> bool | None:
 
 
 def _gradients(name: str, sample: Sample) -> list[np.ndarray]:
-    plain, recorded = gradients(name, sample), gradients(name, sample, create_graph=True)
-    return [np.asarray(g) for g in plain + recorded]
+    found = gradients(name, sample) + gradients(name, sample, create_graph=True)
+    if PRIMITIVES[name].factors is not None:
+        args, _ = run(name, sample)
+        thrice = sum(PRIMITIVES[name](*args, **sample.params).sum() for _ in range(3))
+        found += [g.numpy() for g in tg.autograd.grad(thrice, sources(name, sample, args))]
+    return [np.asarray(g) for g in found]
 
 
 def survey(names: list[str]) -> tuple[Counter[str], list[Mutant]]:

@@ -20,7 +20,7 @@ FLOORS = [
     ["plots"],
     ["primitive", "state", "dtypes", "checkpoint", "trees", "data", "manual", "mistakes", "protection"],
     ["ops", "graph"],
-    ["complaints", "printing", "writes"],
+    ["complaints", "printing", "totals", "writes"],
     ["backward", "protocols", "reading"],
     ["tensor"],
     ["functions", "creation", "accelerator", "backends", "cuda", "legacy"],

@@ -1,9 +1,9 @@
 """The reverse sweep: from cotangents of outputs to cotangents of everything they were made from.
 
 Floor 3. It walks the recorded nodes in reverse order of recording, applies each primitive's rules, sums cotangents
-back over broadcast axes and adds them up, once, for every op. It knows no Tensor: what wraps an array into one is
-handed in, and then the very same rules record themselves, which is how gradients of gradients and compiled backward
-programs come about.
+back over broadcast axes and adds them up (`totals`), once, for every op. It knows no Tensor: what wraps an array into
+one is handed in, and then the very same rules record themselves, which is how gradients of gradients and compiled
+backward programs come about.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from .complaints import raise_if_born_backward
 from .errors import GraphError, MissingRuleError, ShapeError, explain
 from .graph import Node, ancestors
 from .ops.elementwise import astype
-from .ops.index import getitem, place
-from .protection import lift
+from .ops.index import getitem
+from .protection import Held, lift
 from .state import BIRTHS, STATE, State, at_scope, current, enable_grad
+from .totals import Totals
 from .writes import changes, mutated, unspoilt
 
 Wrap = Callable[..., Any]
@@ -49,7 +50,8 @@ def sweep(  # noqa: C901  (the hot loop: a call saved here is a tenth of the cos
     if wanted is not None:
         order = _leading_to(wanted, order)
     useful = None if wanted is None else set(order)
-    totals = _Totals(recorded=create_graph)
+    totals = Totals(recorded=create_graph)
+    waiting = totals.waiting
     for root, seed in zip(roots, seeds, strict=True):
         if useful is None or root in useful:
             totals.add(root, seed)
@@ -60,6 +62,8 @@ def sweep(  # noqa: C901  (the hot loop: a call saved here is a tenth of the cos
     try:
         for node in reversed(order):
             g = totals.pop(node, None)
+            if waiting and node in waiting:
+                g = totals.settled(node, g)
             if create_graph:
                 g = totals.placed(node, g)
                 STATE.set(State(before, at_scope(node.scope.as_backward()), None))
@@ -81,8 +85,10 @@ def sweep(  # noqa: C901  (the hot loop: a call saved here is a tenth of the cos
                 )
             # a value that no rule reads is replaced by its node, which knows shape and dtype and nothing else
             y: Any = node if node.y is None else node.y
-            if changes:
+            if changes and (node.index < changes.newest or xs.__class__ is Held):
                 y, xs, spoilt = unspoilt(node)
+            elif spoilt:
+                spoilt = ""
             if create_graph:
                 y = wrap(y, node) if y is not node else y
                 xs = [
@@ -93,13 +99,16 @@ def sweep(  # noqa: C901  (the hot loop: a call saved here is a tenth of the cos
             if primitive.scatter is not None and len(parents) == 1 and not (create_graph or anomaly):
                 # reading a part, the commonest op of unrolled networks: straight into the buffer
                 if useful is None or parents[0] in useful:
-                    primitive.scatter(totals.buffer(parents[0]), g, **params)
+                    totals.add_read(parents[0], g, primitive, params)
                 if not retain_graph and (xs is not parents or y is not node):
                     node.y = node.xs = None
                 continue
             if not primitive.plain:
-                # Their arguments are bound already: T of them in each of T calls would make the sweep quadratic.
-                rules, given = _irregular_rules(node, g, y, xs, totals, create_graph), ()
+                if primitive.factors is None:
+                    # Their arguments are bound already: T of them in each of T calls would make the sweep quadratic.
+                    rules, given = _irregular_rules(node, g, y, xs, totals, create_graph), ()
+                elif not (create_graph or anomaly):
+                    rules = totals.without_collected(node, g, y, xs)
             for parent, rule in zip(parents, rules):  # noqa: B905  (one rule per parent: primitives see to it)
                 if not parent.needs_grad or (useful is not None and parent not in useful):
                     continue
@@ -147,7 +156,7 @@ def _leading_to(wanted: frozenset[Node], order: list[Node]) -> list[Node]:
     return [node for node in order if node in useful]
 
 
-def _irregular_rules(node: Node, g: Any, y: Any, xs: Sequence[Any], totals: _Totals, recorded: bool) -> list[Any]:
+def _irregular_rules(node: Node, g: Any, y: Any, xs: Sequence[Any], totals: Totals, recorded: bool) -> list[Any]:
     """One rule per parent for ops whose rules are not simply listed: any number of arguments, one rule for all,
     scattered reads."""
     primitive, parents = node.primitive, node.parents
@@ -173,6 +182,8 @@ def unbroadcast(g: Any, parent: Node, node: Node | None = None) -> Any:
     """Sum a cotangent over the axes along which its array was broadcast, back to the shape of that array."""
     shape = parent.shape
     extra = len(g.shape) - len(shape)
+    if extra > 0 and g.__class__ is np.ndarray and g.shape[extra:] == shape:  # a bias, at every step
+        return np.add.reduce(g, axis=tuple(range(extra))).reshape(shape)
     axes = (
         (*range(extra), *(i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1))
         if extra >= 0
@@ -187,57 +198,6 @@ def unbroadcast(g: Any, parent: Node, node: Node | None = None) -> Any:
     if g.__class__ is np.ndarray:
         return np.add.reduce(g, axis=axes).reshape(shape)
     return np.sum(g, axis=axes).reshape(shape)
-
-
-class _Totals(dict[Node, Any]):
-    """The sum of what has arrived so far at each node that the sweep has not reached yet."""
-
-    def __init__(self, recorded: bool) -> None:
-        self.recorded = recorded
-        self.own: set[Node] = set()  # nodes whose total is an array that only we hold: it may be added to in place
-        self.parts: dict[Node, tuple[list[Any], list[Any]]] = {}  # cotangents of slices, while recording
-
-    def add(self, node: Node, g: Any, shared: bool = True) -> None:
-        """Add a cotangent; shared: whether something else may hold the same array."""
-        total = self.get(node)
-        if total is None:
-            self[node] = g
-            if (
-                node.primitive is None
-                and not shared
-                and not self.recorded
-                and g.__class__ is np.ndarray
-                and g.base is None
-            ):
-                self.own.add(node)
-        elif node in self.own:
-            total += g
-        else:
-            total = self[node] = total + g
-            if total.__class__ is np.ndarray:  # not a Tensor, and not the scalar that NumPy makes of a 0-d sum
-                self.own.add(node)
-
-    def buffer(self, node: Node) -> np.ndarray:
-        """The total of a node as an array that may be added to in place."""
-        if node not in self.own:
-            total = self.get(node)
-            self[node] = np.zeros(node.shape, node.dtype) if total is None else np.array(total)
-            self.own.add(node)
-        return self[node]
-
-    def add_part(self, node: Node, g: Any, index: Any) -> None:
-        """Add the cotangent of a slice, while recording: all slices of a node become one `place`."""
-        parts, indices = self.parts.setdefault(node, ([], []))
-        parts.append(g)
-        indices.append(index)
-
-    def placed(self, node: Node, total: Any) -> Any:
-        """The total of a node with the cotangents of its slices in it."""
-        if node not in self.parts:
-            return total
-        parts, indices = self.parts.pop(node)
-        slices = place(*parts, indices=tuple(indices), shape=node.shape)
-        return slices if total is None else total + slices
 
 
 def _run_hooks(node: Node, g: Any, wrap: Wrap, recorded: bool) -> Any:

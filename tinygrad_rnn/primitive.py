@@ -33,6 +33,11 @@ class Primitive:
     joint: instead of `vjps`, one rule that returns the cotangents of all arguments at once.
     scatter: `scatter(buffer, g, *other_inputs, **params)` adds the cotangent of the first argument into a buffer in
         place, for ops that read a part of it: T reads of one array then cost one buffer and not T.
+    fill: `fill(buffer, g, filled, **params)` does the same and may know that all but a part of the buffer is zero. It
+        returns what part that is afterwards, to be told the next time: () none of it, None perhaps all.
+    factors: `(i, rule)`, where the cotangent of argument i is a product of matrices: `rule(g, y, *inputs, **params)` is
+        `(left, right)`, equally long, with the cotangent left.T @ right, or None where only that of `vjps` will do.
+        The cotangents that T nodes have for one array then take a few products and not T; see `totals`.
     differentiable: whether any argument has a rule; the output of an op without one never requires grad.
     saves: the residuals, that is which values the rules read: "y" for the output, the position of each input ("y0",
         "01"), "*" for all inputs, "1*" for all but the first.
@@ -41,8 +46,8 @@ class Primitive:
     """
 
     __slots__ = (
-        "differentiable", "every", "forward", "joint", "kind", "name", "plain", "saves", "saves_inputs",
-        "saves_output", "scatter", "vjps",
+        "differentiable", "every", "factors", "fill", "forward", "joint", "kind", "name", "plain", "saves",
+        "saves_inputs", "saves_output", "scatter", "vjps",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +59,8 @@ class Primitive:
         every: Rule | None = None,
         joint: Rule | None = None,
         scatter: Callable[..., None] | None = None,
+        fill: Callable[..., Any] | None = None,
+        factors: tuple[int, Rule] | None = None,
         saves: str = "",
     ) -> None:
         self.name = name
@@ -63,9 +70,11 @@ class Primitive:
         self.every = every
         self.joint = joint
         self.scatter = scatter
+        self.fill = fill
+        self.factors = factors
         self.saves = saves
         self.differentiable = bool(every or joint or any(self.vjps))
-        self.plain = every is None and joint is None and scatter is None
+        self.plain = every is None and joint is None and scatter is None and factors is None
         self.saves_output = "y" in saves
         # the inputs that rules read, by position; None for all of them
         positions = [int(c) for c in saves if c.isdigit()]
@@ -117,6 +126,8 @@ def primitive(
     every: Rule | None = None,
     joint: Rule | None = None,
     scatter: Callable[..., None] | None = None,
+    fill: Callable[..., Any] | None = None,
+    factors: tuple[int, Rule] | None = None,
     saves: str = "",
     name: str | None = None,
     stands_for: Iterable[Callable[..., Any]] | None = None,
@@ -131,7 +142,7 @@ def primitive(
     name = name or function.__name__
     assert name not in PRIMITIVES, f"primitive {name!r} is declared twice"
     rules = vjp if isinstance(vjp, Sequence) else (vjp,)
-    made = Primitive(name, function, kind, rules, every, joint, scatter, saves)
+    made = Primitive(name, function, kind, rules, every, joint, scatter, fill, factors, saves)
     PRIMITIVES[name] = made
     if stands_for is None:
         stands_for = (function,) if type(function).__name__ == "ufunc" else ()

@@ -1,11 +1,14 @@
 """In-place writes: who may still trust a recorded array after somebody wrote into its memory.
 
 Floor 3, on the graph. Arrays carry no version of their own, so each write is noted against the array that owns the
-memory; a residual recorded before the last write to its owner is stale. Nothing is paid for this until somebody writes.
+memory; a residual recorded before the last write to its owner is stale. Nothing is paid for this until somebody
+writes, and little by nodes that were recorded after the last write, as all of a training step are: the optimiser wrote
+before them.
 """
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,8 +20,19 @@ from .graph import Node, tick
 from .protection import Held, follow, lift, owner
 from .state import STATE, Source, call_site
 
-changes: dict[int, tuple[Any, int, Source | None]] = {}
-rewritten: dict[int, tuple[Any, int, Source | None]] = {}
+
+class Writes(dict[int, tuple[Any, int, Source | None]]):
+    """id of an array that owns memory -> (weak reference to it, when it was last written, where).
+
+    newest: when the last of all writes ever noted here happened. It never falls: younger nodes are not looked at.
+    """
+
+    newest = -1
+
+
+changes = Writes()
+rewritten = Writes()
+_noting = threading.RLock()  # reentrant, for the handler of a signal may write as well
 
 
 def mutated(array: np.ndarray, *, by: Node | None = None) -> None:
@@ -39,8 +53,10 @@ def mutated(array: np.ndarray, *, by: Node | None = None) -> None:
         by.index = tick()
 
 
-def _note(table: dict[int, Any], base: np.ndarray, when: int, source: Source | None) -> None:
+def _note(table: Writes, base: np.ndarray, when: int, source: Source | None) -> None:
     key = id(base)
+    with _noting:
+        table.newest = max(table.newest, when)
     known = table.get(key)
     if known is None:
         table[key] = (weakref.ref(base, lambda _: table.pop(key, None)), when, source)

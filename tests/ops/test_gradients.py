@@ -30,6 +30,20 @@ def test_rule_equals_central_differences(name: str, sample: Sample):
     assert gradgradcheck(function, ours, atol=1e-7, rtol=1e-5, fast_mode=True)
 
 
+COLLECTED = [CASES[i] for i in DIFFERENCED if PRIMITIVES[CASES[i][0]].factors is not None]
+
+
+@pytest.mark.parametrize(("name", "sample"), COLLECTED, ids=[f"{name}({sample})" for name, sample in COLLECTED])
+def test_collected_factors_equal_central_differences(name: str, sample: Sample):
+    """From the second time on that an array is used, the sweep takes the factors and not the rule."""
+    args, _ = run(name, sample)
+
+    def function(*_: Any) -> Any:
+        return sum(PRIMITIVES[name](*args, **sample.params) * k for k in (1, 2, 3))
+
+    assert gradcheck(function, sources(name, sample, args), atol=1e-7, rtol=1e-6)
+
+
 @smooth_samples
 def test_recorded_rule_equals_plain_rule(name: str, sample: Sample):
     for plain, recorded in zip(gradients(name, sample), gradients(name, sample, create_graph=True), strict=True):

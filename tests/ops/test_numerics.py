@@ -1,6 +1,7 @@
 """Digits: special functions against mpmath, over the whole range, in both dtypes, and no floating-point accident."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import mpmath
@@ -167,3 +168,34 @@ def test_variance_of_large_numbers_with_small_differences():
     assert y.item() == 1.25
     assert t.grad is not None
     np.testing.assert_allclose(t.grad.numpy(), [-0.75, -0.25, 0.25, 0.75])
+
+
+def test_sigmoid_overflows_for_nobody_and_leaves_the_error_state_alone():
+    # large enough for NumPy to let other threads run in the midst of it
+    xs = np.tile(np.array([-np.inf, -1e4, -1.0, 0.0, 1e4, np.inf, np.nan], np.float32), 1000)
+
+    def run(_: int) -> list[float]:
+        with np.errstate(all="raise"):
+            before = np.geterr()
+            for _ in range(200):
+                y = PRIMITIVES["sigmoid"].forward(xs)
+            assert np.geterr() == before
+            with pytest.raises(FloatingPointError):
+                np.exp(-xs)
+        return y[:7].tolist()
+
+    with ThreadPoolExecutor(4) as pool:
+        for y in pool.map(run, range(4)):
+            np.testing.assert_allclose(y, [0, 0, 0.26894143, 0.5, 1, 1, np.nan], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "view", [lambda x: x, lambda x: x.T, lambda x: x[:, 1:3], lambda x: x[::-2], lambda x: x[1, 1]]
+)
+def test_sigmoid_of_any_layout(view: Callable[[Any], Any]):
+    x = view(np.linspace(-3, 3, 16).reshape(4, 4))
+    y = PRIMITIVES["sigmoid"].forward(x)
+    np.testing.assert_allclose(y, exact(sigmoid, np.asarray(x)), rtol=1e-15)
+    kept = np.array(x)
+    assert PRIMITIVES["sigmoid"].forward(kept, out=kept) is kept  # as a replay does
+    np.testing.assert_array_equal(kept, y)
