@@ -381,9 +381,12 @@ class Source(NamedTuple):
         return f"{os.path.basename(self.file)}:{self.line}"
 
 
-def call_site() -> Source | None:
-    """The innermost line that is not in this package: the user's."""
-    frame: FrameType | None = sys._getframe(1)
+def call_site(above: int = 0) -> Source | None:
+    """The innermost line that is not in this package: the user's.
+
+    above: so many callers of the caller are known to be in this package, and are not looked at.
+    """
+    frame: FrameType | None = sys._getframe(1 + above)
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
     return None if frame is None else Source(frame.f_code, frame.f_lasti)

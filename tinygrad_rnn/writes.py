@@ -35,11 +35,11 @@ rewritten = Writes()
 _noting = threading.RLock()  # reentrant, for the handler of a signal may write as well
 
 
-def mutated(array: np.ndarray, *, by: Node | None = None) -> None:
+def mutated(array: np.ndarray, *, by: Node | None = None, above: int = 0) -> None:
     """Note that the memory of `array` has just been written in place.
 
     by: the node of the op that wrote, if it was recorded; it then stands for the memory as it is after the write, and
-    other Tensors on the same memory can no longer be used in a graph.
+    other Tensors on the same memory can no longer be used in a graph. above: see `call_site`.
     """
     if by is None and STATE.get().tracing:
         raise GraphError(
@@ -48,7 +48,7 @@ def mutated(array: np.ndarray, *, by: Node | None = None) -> None:
         )
     base = owner(array)
     for table in (changes, rewritten) if by is not None else (changes,):
-        _note(table, base, tick(), call_site())
+        _note(table, base, tick(), call_site(1 + above))
     if by is not None:
         by.index = tick()
 

@@ -12,7 +12,8 @@ import functools
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from operator import attrgetter, is_, itemgetter
+from functools import partial
+from operator import attrgetter, call, is_, itemgetter
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -50,11 +51,7 @@ class Guards:
         self.names, self.written = _names(function)
         self.found: list[Any] = []
         self.reached: list[Any] = []
-        self.modules: list[tuple[Any, attrgetter[Any]]] = []
-        self.tables: list[dict[str, Any]] = []
-        self.lists: list[list[Any]] = []
-        self.attributes: list[tuple[dict[str, Any], itemgetter[Any]]] = []
-        self.inherited: list[tuple[Any, attrgetter[Any]]] = []
+        self.watched: list[Callable[[], Iterable[Any]]] = []
         self.cells: list[Any] = []
         self._seen: list[Any] = []
         self._version = -1
@@ -81,20 +78,10 @@ class Guards:
 
     def _look(self) -> list[Any]:
         """All that is watched behind what the sources give, in a fixed order."""
-        seen: list[Any] = []
-        for m, flags in self.modules:
-            seen += flags(m)
-        for table in self.tables:
-            seen += table.values()
-        for entries in self.lists:
-            seen += entries
         try:
-            for table, read in self.attributes:
-                seen += read(table)
-            for x, get in self.inherited:
-                seen += get(x)
+            seen = list(itertools.chain.from_iterable(map(call, self.watched)))
         except (KeyError, AttributeError):  # an attribute is gone
-            seen.append(None)
+            seen = [None]
         seen += [_content(cell) for cell in self.cells]
         return seen
 
@@ -108,7 +95,7 @@ class Guards:
 
     def _walk(self, found: list[Any], names: dict[str, None], written: set[str]) -> None:
         """Note all that is reached and is to be watched; names and written grow by what functions on the way say."""
-        self.modules, self.tables, self.lists, self.attributes, self.inherited, self.cells = [], [], [], [], [], []
+        self.watched, self.cells = [], []
         pending, known = [self.function, *found], set[int]()
         self.reached = []
         for x in pending:  # grows while we walk it
@@ -124,7 +111,7 @@ class Guards:
             return () if _ours(x) else self._into(x, names, written)
         if isinstance(x, MethodType):
             return x.__self__, x.__func__
-        if isinstance(x, functools.partial):
+        if isinstance(x, partial):
             return x.func, *x.args, *x.keywords.values()
         if isinstance(x, (type, ModuleType)):
             return () if _fixed(x) else self._within(x, names, written)
@@ -134,13 +121,14 @@ class Guards:
         if _is_module(x):
             hooks = [vars(x)[name] for name in _HOOKS if name in vars(x)]
             found += [*(m for m in x.modules() if m is not x), *hooks]
-            self.modules.append((x, _FLAGS if hasattr(x, "_hooked") else _TRAINING))
-            self.tables += [*(getattr(x, name) for name in _TABLES if hasattr(x, name)), *hooks]
+            self.watched.append(partial(_FLAGS if hasattr(x, "_hooked") else _TRAINING, x))
+            tables = [*(getattr(x, name) for name in _TABLES if hasattr(x, name)), *hooks]
+            self.watched += [table.values for table in tables]
         if _has_attributes(x):
             found += _follow(type(x), names, written)
             chosen = [name for name in vars(x) if name in names and name not in written]
             if chosen:
-                self.attributes.append((vars(x), itemgetter(*chosen, chosen[0])))  # never a single one: a tuple
+                self.watched.append(partial(itemgetter(*chosen, chosen[0]), vars(x)))  # never a single one: a tuple
             found += [vars(x)[name] for name in chosen]
             own = {*vars(x), *written}
             found += self._inherit(x, [n for n in names if n not in own and _setting(type(x), n)])
@@ -151,10 +139,10 @@ class Guards:
         if len(x) > MOST_ENTRIES:
             return ()
         if isinstance(x, dict):
-            self.tables.append(x)
+            self.watched.append(x.values)
             return x.values()
         if isinstance(x, list):
-            self.lists.append(x)
+            self.watched.append(partial(tuple, x))
         return x
 
     def _inherit(self, x: Any, names: list[str]) -> Iterable[Any]:
@@ -162,7 +150,7 @@ class Guards:
         if not names:
             return ()
         read = attrgetter(*names, names[0])
-        self.inherited.append((x, read))
+        self.watched.append(partial(read, x))
         return read(x)
 
     def _within(self, x: Any, names: dict[str, None], written: set[str]) -> list[Any]:
@@ -174,7 +162,7 @@ class Guards:
             ]
         chosen = [n for n in names if n in vars(x) and n not in written and n[:2] != "__" and not _fixed(vars(x)[n])]
         if chosen:
-            self.attributes.append((vars(x), itemgetter(*chosen, chosen[0])))
+            self.watched.append(partial(itemgetter(*chosen, chosen[0]), vars(x)))
         return [vars(x)[n] for n in chosen]
 
     def _into(self, function: FunctionType, names: dict[str, None], written: set[str]) -> list[Any]:
@@ -190,7 +178,7 @@ class Guards:
         else:
             self.cells += cells
         if chosen:
-            self.attributes.append((space, itemgetter(*chosen, chosen[0])))
+            self.watched.append(partial(itemgetter(*chosen, chosen[0]), space))
         defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
         return [*(space[n] for n in chosen), *map(_content, cells), *defaults]
 

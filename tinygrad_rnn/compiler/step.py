@@ -28,6 +28,10 @@ BLOCK = 1 << 15
 """Entries that are updated at a time where that is possible."""
 
 
+IN_STEP = 3
+"""Callers of what notes the update that lie in this package: `Group.update`, `Step._update`, `Step.__call__`."""
+
+
 class Group:
     """The parameters of one option group that have a gradient, as views of a part of one vector.
 
@@ -65,18 +69,24 @@ class Group:
             return
         if scale != 1:
             np.multiply(gradient, scale, gradient)
-        before = {name: id(value) for name, value in self.state.items() if isinstance(value, Tensor)}
+        kept = self._kept()
         optimizer.update(self.vector, gradient, self.state, self.options)
-        mutated(self.vector)
+        mutated(self.vector, above=IN_STEP)
         if known and not self.state:
             return
-        after = {name: id(value) for name, value in self.state.items() if isinstance(value, Tensor)}
-        if not known or before != after:
+        after = self._kept()
+        if not known or kept != after:
             self._expose(states)
         else:
             numbers = {name: value for name, value in self.state.items() if name not in after}
             for exposed in self.exposed:
                 exposed.update(numbers)
+
+    def _kept(self) -> dict[str, int]:
+        """The arrays that the optimiser remembers, by their ids."""
+        return (
+            {name: id(value) for name, value in self.state.items() if isinstance(value, Tensor)} if self.state else {}
+        )
 
     def _keeps_nothing(self, optimizer: Any) -> bool:
         """Whether the optimiser, with its options of now, remembers nothing from step to step."""
@@ -93,7 +103,7 @@ class Group:
             if scale != 1:
                 np.multiply(part, scale, part)
             optimizer.update(self.vector[start : start + BLOCK], part, self.state, self.options)
-        mutated(self.vector)
+        mutated(self.vector, above=IN_STEP + 1)
 
     def _gathered(self, given: list[dict[str, Any]]) -> dict[str, Any]:
         """The states of the parameters as one. Raises GraphError if some have been stepped and others not."""
@@ -233,8 +243,9 @@ class Step:
     def _update(self, prepared: Prepared, gradient: np.ndarray) -> None:
         """Clip and update, with the optimiser's hooks around it."""
         optimizer = self.optimizer
-        for hook in tuple(optimizer._step_pre_hooks.values()):
-            hook(optimizer, (), {})
+        if optimizer._step_pre_hooks:
+            for hook in tuple(optimizer._step_pre_hooks.values()):
+                hook(optimizer, (), {})
         scale = 1.0
         if self.clip is not None:
             # unlike dot, vdot does not warn where a gradient overflows; the norm is then inf, which is what is meant
@@ -247,8 +258,9 @@ class Step:
             group.update(optimizer, gradient[start:stop], scale)
             start = stop
         optimizer.steps_taken += 1
-        for hook in tuple(optimizer._step_post_hooks.values()):
-            hook(optimizer, (), {})
+        if optimizer._step_post_hooks:
+            for hook in tuple(optimizer._step_post_hooks.values()):
+                hook(optimizer, (), {})
 
 
 def compile_step(loss_fn: Callable[..., Any], optimizer: Any, clip: float | None = None) -> Step:
