@@ -12,6 +12,7 @@ pytest.importorskip("matplotlib")
 from streamlit.testing.v1 import AppTest
 
 from tinygrad_rnn.dashboard.engines import ENGINES, copied, fresh
+from tinygrad_rnn.dashboard.kit import figure
 from tinygrad_rnn.dashboard.series import built_in, uploaded
 from tinygrad_rnn.dashboard.text import LARGEST, _text
 from tinygrad_rnn.errors import DataError
@@ -78,6 +79,11 @@ def test_divergence_is_told(page):
     trained(page, epochs=60)
     assert "diverged" in page.error[0].value
     assert "model" not in page.session_state
+
+
+@pytest.mark.parametrize(("loss", "text"), [(0.14501, "0.1450"), (12345.6, "12345.6000"), (1e300, "1.0e+300")])
+def test_a_loss_takes_little_room(loss, text):
+    assert figure(loss) == text
 
 
 @pytest.mark.parametrize(("choice", "lags"), [("20: short memory", [20]), ("20 against 50", [20, 50])])

@@ -5,7 +5,7 @@ import streamlit as st
 
 from tinygrad_rnn import plots
 from tinygrad_rnn.dashboard.engines import copied
-from tinygrad_rnn.dashboard.kit import Job, literal, room, show
+from tinygrad_rnn.dashboard.kit import Job, figure, literal, room, show
 from tinygrad_rnn.manual.regression import Apply_RNN
 
 __all__ = ["tab"]
@@ -25,7 +25,7 @@ def tab() -> Job | None:
         model, data = copied(st.session_state["model"]), st.session_state["data"]
         y_hat = Apply_RNN(data.x_unseen, model)
         loss = 0.5 * float(np.mean((y_hat - data.y_unseen) ** 2))
-        title = f"unseen data, loss {loss:.4f}"
+        title = f"unseen data, loss {figure(loss)}"
         x, y = data.x_unseen[:, 0], data.y_unseen[:, 0]
         show(room(), lambda axes: plots.fit(axes, x, y, y_hat[:, 0], title=title, kind="unseen"))
         st.caption(

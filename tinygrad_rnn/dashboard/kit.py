@@ -11,7 +11,7 @@ import streamlit as st
 
 from tinygrad_rnn import plots
 
-__all__ = ["Job", "buttons", "literal", "room", "show", "tell", "watch"]
+__all__ = ["Job", "buttons", "figure", "literal", "room", "show", "tell", "watch"]
 
 Job = Callable[[], None]
 """What a tab wants done after all tabs are on the page, so that none stays empty meanwhile."""
@@ -72,7 +72,7 @@ def watch(
             if now - told > _WORDS or last:
                 rate = (step + 1) / max(time.monotonic() - began, 1e-9)
                 left = (total - step - 1) / rate
-                text = f"{word} {step + 1} of {total}, loss {loss:.4f}, {rate:.0f} a second, {left:.0f} s left"
+                text = f"{word} {step + 1} of {total}, loss {figure(loss)}, {rate:.0f} a second, {left:.0f} s left"
                 bar.progress((step + 1) / total, text=text)
                 told = time.monotonic()
     return True
@@ -86,3 +86,8 @@ def tell(error: Exception) -> None:
 def literal(text: str) -> str:
     """A text from a file, or its name, as Markdown shows it sign by sign: no link, no picture, no formula."""
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
+
+
+def figure(loss: float) -> str:
+    """A loss with four decimals, or few digits where it has grown beyond all bounds: 300 of them leave no room."""
+    return f"{loss:.4f}" if abs(loss) < 1e6 else f"{loss:.1e}"

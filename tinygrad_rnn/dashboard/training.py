@@ -6,7 +6,7 @@ import streamlit as st
 from tinygrad_rnn import plots
 from tinygrad_rnn.dashboard import series
 from tinygrad_rnn.dashboard.engines import ENGINES, copied, fresh
-from tinygrad_rnn.dashboard.kit import Job, buttons, literal, show, tell, watch
+from tinygrad_rnn.dashboard.kit import Job, buttons, figure, literal, show, tell, watch
 from tinygrad_rnn.errors import DataError
 from tinygrad_rnn.manual.regression import Apply_RNN, SGD_Optimizer
 
@@ -68,7 +68,7 @@ def _draw(fit, loss) -> None:
     kept = st.session_state
     data, losses = kept["data"], list(kept["losses"])
     y_hat = Apply_RNN(data.x, copied(kept["model"]))
-    title = f"epoch {len(losses)}, loss {losses[-1]:.4f}"
+    title = f"epoch {len(losses)}, loss {figure(losses[-1])}"
     show(fit, lambda axes: plots.fit(axes, data.x[:, 0], data.y[:, 0], y_hat[:, 0], title=title), *_WIDE)
 
     def curve(axes) -> None:
@@ -84,7 +84,7 @@ def _last(bar, fit, loss, data: series.Series) -> None:
     if "model" in kept and kept["losses"]:
         done, losses = kept["epochs"], kept["losses"]
         how = "Trained" if len(losses) >= done else "Stopped; the model is kept as it is"
-        bar.success(f"{how}: {len(losses)} of {done} epochs, loss {losses[-1]:.4f}, gradients {kept['engine']}")
+        bar.success(f"{how}: {len(losses)} of {done} epochs, loss {figure(losses[-1])}, gradients {kept['engine']}")
         _draw(fit, loss)
     else:
         # Something to look at; and the first picture of a server costs a second, which training need not wait for.
