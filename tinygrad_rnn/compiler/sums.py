@@ -9,13 +9,14 @@ loop. Both round differently from eager, by what a different order of addition m
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from ..ops.elementwise import add, multiply, subtract
 from ..ops.index import Slot, put
 from ..ops.shape import concatenate
 from .builder import Builder, rewrite, uses
-from .kinds import FIRST, Kinds, base
+from .kinds import FIRST, Kinds, base, invariants
 from .program import VIEWS, Instruction, Program
 
 FEW = 4  # so many alike terms, at least, make a sum of anything worth stacking
@@ -25,7 +26,12 @@ def collect_sums(program: Program) -> Program:
     """Make one product of each sum of products, one reduction of each sum of reductions, one scatter of each sum of
     scatters.
     """
-    return _turn_products(_on_trees(program, ("add",), _combine))
+    invariant, counts = invariants(program), uses(program)
+
+    def rule(b: Builder, root: Instruction, terms: list[Instruction], old: list[Instruction]) -> Instruction | None:
+        return _combine(b, root, terms, old, invariant, counts)
+
+    return _turn_products(_on_trees(program, ("add",), rule, least=2))
 
 
 def _turn_products(program: Program) -> Program:
@@ -44,17 +50,18 @@ def _turn_products(program: Program) -> Program:
             left, right = (b.transpose(new[a], (1, 0), ins) for a in ins.args[0].args)
             new[ins] = b.matmul(right, left, ins)
         else:
-            # what does not depend on them, nearly everything, stays as it is
-            args = tuple([new[a] for a in ins.args])
-            new[ins] = ins if args == ins.args else b.again(ins, args)
-            if new[ins] is ins:
-                b.order.append(ins)
+            new[ins] = _kept(b, ins, tuple([new[a] for a in ins.args]))
     return program.rebuilt(new, b.order)
 
 
 def order_terms(program: Program) -> Program:
     """Reorder sums and products of three terms or more: what is known early first."""
-    return _on_trees(program, ("add", "multiply"), _ordered)
+    kinds = functools.cache(lambda: Kinds(program))  # few loops have nothing to order, but those are short
+
+    def rule(b: Builder, root: Instruction, terms: list[Instruction], old: list[Instruction]) -> Instruction | None:
+        return _ordered(b, root, terms, [kinds().readiness(t, root.backward) for t in old])
+
+    return _on_trees(program, ("add", "multiply"), rule, least=3)
 
 
 def factor(program: Program) -> Program:
@@ -82,11 +89,12 @@ def factor(program: Program) -> Program:
     return rewrite(program, rule)
 
 
-def _on_trees(program: Program, ops: tuple[str, ...], rule: Any) -> Program:
-    """Apply `rule(builder, root, new terms, kinds, old terms, counts)` to each tree of one op whose inner values nobody
-    else reads."""
+def _on_trees(program: Program, ops: tuple[str, ...], rule: Any, least: int) -> Program:
+    """Apply `rule(builder, root, new terms, old terms)` to each tree of one op whose inner values nobody else reads.
+
+    least: how many terms make a tree.
+    """
     counts = uses(program)
-    kinds = Kinds(program)
     inner = set()
     for ins in program.instructions:
         if ins.primitive is not None and ins.primitive.name in ops and ins.dtype.kind == "f":
@@ -102,14 +110,22 @@ def _on_trees(program: Program, ops: tuple[str, ...], rule: Any) -> Program:
             continue
         made = None
         if ins.primitive.name in ops and ins.dtype.kind == "f":
-            grown = any(a in inner for a in ins.args)
-            if grown or rule is _combine:
-                terms = _terms(ins, inner) if grown else list(ins.args)
-                made = rule(b, ins, [new[t] for t in terms], kinds, terms, counts)
+            terms = _terms(ins, inner)
+            if len(terms) >= least:
+                made = rule(b, ins, [new[t] for t in terms], terms)
             new[ins] = made if made is not None else _unchanged(b, ins, inner, new)
         else:
-            new[ins] = b.again(ins, tuple([new[a] for a in ins.args]))
+            new[ins] = _kept(b, ins, tuple([new[a] for a in ins.args]))
     return program.rebuilt(new, b.order)
+
+
+def _kept(b: Builder, ins: Instruction, args: tuple[Instruction, ...]) -> Instruction:
+    """An instruction on its new operands. What does not depend on anything that changed, nearly everything, stays as it
+    is, which is faster than to look for its equal."""
+    if args != ins.args:
+        return b.again(ins, args)
+    b.order.append(ins)
+    return ins
 
 
 def _unchanged(
@@ -120,7 +136,7 @@ def _unchanged(
     for ins in order:  # grows while we walk it
         order.extend(a for a in ins.args if a in inner and a not in new)
     for ins in reversed(order):
-        new[ins] = b.again(ins, tuple([new[a] for a in ins.args]))
+        new[ins] = _kept(b, ins, tuple([new[a] for a in ins.args]))
     return new[root]
 
 
@@ -137,20 +153,19 @@ def _terms(root: Instruction, inner: set[Instruction]) -> list[Instruction]:
     return terms
 
 
-def _ordered(
-    b: Builder, root: Instruction, terms: list[Instruction], kinds: Kinds, old: list[Instruction], counts: Any
-) -> Instruction | None:
+def _ordered(b: Builder, root: Instruction, terms: list[Instruction], ready: list[float]) -> Instruction | None:
     """Fold the terms, earliest first; numbers keep PyTorch's dtype rules only next to arrays, so they go last of the
     first.
+
+    ready: when each is known.
     """
-    if len(terms) < 3 or any(t.dtype != root.dtype for t in terms):
+    if any(t.dtype != root.dtype for t in terms):
         return None
-    known = [kinds.readiness(t, root.backward) for t in old]
-    order = sorted(range(len(terms)), key=lambda i: (known[i], terms[i].size))
+    order = sorted(range(len(terms)), key=lambda i: (ready[i], terms[i].size))
     # what is invariant and large, as the product of a first state is, comes second: a bias stays beside its product
-    large = [i for i in order if known[i] == FIRST and terms[i].size == root.size]
+    large = [i for i in order if ready[i] == FIRST and terms[i].size == root.size]
     small = [i for i in order if i not in large]
-    at = next((k + 1 for k, i in enumerate(small) if known[i] > FIRST), len(small))
+    at = next((k + 1 for k, i in enumerate(small) if ready[i] > FIRST), len(small))
     order = [*small[:at], *large, *small[at:]]
     primitive = add if root.op == "add" else multiply
     total = terms[order[0]]
@@ -160,17 +175,18 @@ def _ordered(
 
 
 def _combine(
-    b: Builder, root: Instruction, terms: list[Instruction], kinds: Kinds, old: list[Instruction], counts: Any
+    b: Builder, root: Instruction, terms: list[Instruction], old: list[Instruction], invariant: Any, counts: Any
 ) -> Instruction | None:
+    names = [_class(term, was, root, invariant, counts) for term, was in zip(terms, old, strict=True)]
     groups: dict[Any, list[int]] = {}
-    for i, (term, was) in enumerate(zip(terms, old, strict=True)):
-        groups.setdefault(_class(term, was, root, kinds, counts) or i, []).append(i)
+    for i, name in enumerate(names):
+        groups.setdefault(name or i, []).append(i)
     if all(len(members) == 1 for members in groups.values()):
         return None
     total = None
     for name, members in groups.items():
         first = [terms[i] for i in members]
-        if len(members) == 1 or not _worth_it(name[0], [old[i] for i in members], kinds):
+        if len(members) == 1 or not _worth_it(name[0], [old[i] for i in members], invariant):
             parts = first
         else:
             parts = [_MERGE[name[0]](b, root, first)]
@@ -179,17 +195,17 @@ def _combine(
     return total if total is not None and total.shape == root.shape else None
 
 
-def _worth_it(how: str, members: list[Instruction], kinds: Kinds) -> bool:
+def _worth_it(how: str, members: list[Instruction], invariant: Any) -> bool:
     """Whether to merge: a few plain terms are better added, and products with weights are not weight gradients."""
     if how == "plain":
         return len(members) >= FEW
     if how == "matmul":
         bare = [_bare(m) for m in members]
-        return 2 * sum(any(base(a) in kinds.invariant for a in m.args) for m in bare) <= len(bare)
+        return 2 * sum(any(base(a) in invariant for a in m.args) for m in bare) <= len(bare)
     return True
 
 
-def _class(term: Instruction, was: Instruction, root: Instruction, kinds: Kinds, counts: Any) -> Any:
+def _class(term: Instruction, was: Instruction, root: Instruction, invariant: Any, counts: Any) -> Any:
     """What terms must share to be summed in one go: how, and the types involved; None if this one stands alone."""
     outer = term.shape
     while term.op == "reshape":
@@ -198,7 +214,7 @@ def _class(term: Instruction, was: Instruction, root: Instruction, kinds: Kinds,
         term, was = term.args[0], was.args[0] if was.op == "reshape" else was
     if term.shape != root.shape and outer != root.shape:
         return None
-    if was in kinds.of and kinds.steady[kinds.of[was]]:
+    if was in invariant:
         return None
     if counts.get(was, 2) == 1 and outer == root.shape:
         if term.op == "matmul" and term.ndim == 2 and term.args[0].ndim == 2 and term.args[1].ndim == 2:
@@ -209,7 +225,7 @@ def _class(term: Instruction, was: Instruction, root: Instruction, kinds: Kinds,
             return ("put", outer, term.identity(), tuple(a.shape for a in term.args))
     if term.op in VIEWS or term.primitive is None or outer != root.shape or term.op == "stack":
         return None
-    return ("plain", outer, kinds.of.get(was))
+    return ("plain", was.primitive, was.identity(), tuple([a.shape for a in was.args]))
 
 
 def _bare(term: Instruction) -> Instruction:

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..primitive import implements, primitive
 from .reduce import normalise
+from .shape import transpose
 
 
 def _matmul(a: Any, b: Any, out: Any = None) -> Any:
@@ -34,8 +35,8 @@ def _matmul_left(g: Any, y: Any, a: Any, b: Any) -> Any:
         return g * b if a.ndim == 1 else np.expand_dims(g, -1) * b
     if a.ndim == 1:  # a stands for a row
         return np.matmul(b, np.expand_dims(g, -1)).reshape(g.shape[:-1] + (b.shape[-2],))
-    if b.ndim == 2 and g.__class__ is np.ndarray:
-        return _matmul(g, b.T)
+    if b.ndim == 2:
+        return _matmul(g, b.T) if g.__class__ is np.ndarray else matmul(g, transpose(b, axes=(1, 0)))
     return np.matmul(g, np.swapaxes(b, -1, -2))
 
 
@@ -44,8 +45,8 @@ def _matmul_right(g: Any, y: Any, a: Any, b: Any) -> Any:
         return g * a if b.ndim == 1 else np.expand_dims(a, -1) * np.expand_dims(g, -2)
     if b.ndim == 1:
         return np.matmul(np.swapaxes(a, -1, -2), np.expand_dims(g, -1)).reshape(a.shape[:-2] + (a.shape[-1],))
-    if b.ndim == 2 and a.ndim == 2 and g.__class__ is np.ndarray:
-        return np.dot(a.T, g)
+    if b.ndim == 2 and a.ndim == 2:
+        return np.dot(a.T, g) if g.__class__ is np.ndarray else matmul(transpose(a, axes=(1, 0)), g)
     if b.ndim == 2 and a.ndim > 2:
         # one product over all leading axes at once instead of many that are summed afterwards
         return np.matmul(np.swapaxes(a.reshape(_rows(a), a.shape[-1]), 0, 1), g.reshape(_rows(g), g.shape[-1]))
