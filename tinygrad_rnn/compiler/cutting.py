@@ -7,6 +7,7 @@ batching then makes a stack of them, in which each gate lies contiguous.
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 from .builder import Builder, readers
 from .kinds import invariants
@@ -29,6 +30,8 @@ class _Cutting:
         self.invariant = invariants(program)
         self.readers = readers(program)
         self.cuts: dict[Instruction, list[Span]] = {}  # in the order in which they are to be computed
+        self.moved: set[Instruction] = set()  # those that are not cut from left to right
+        self.reordered: dict[Any, Instruction] = {}
         self.purpose: dict[tuple[Instruction, Span], str] = {}  # what is done with the slice
         self.b = Builder()
         self.new: dict[Instruction, Instruction] = {}
@@ -76,6 +79,8 @@ class _Cutting:
         if tiles and len(order) > 1 and len({b - a for a, b in order}) == 1:
             # those of one purpose side by side, so that it is one operation over all of them
             self.cuts[ins] = sorted(order, key=lambda span: (spans[span], span))
+            if self.cuts[ins] != order:
+                self.moved.add(ins)
             self.purpose.update({(ins, span): spans[span] for span in order})
 
     def _columns(self, reader: Instruction) -> bool:
@@ -104,10 +109,18 @@ class _Cutting:
         b, whole = self.b, self.new[a]
         if not whole.ndim or whole.shape[-1] != ins.shape[-1]:
             return whole  # one column, or a number, for all
-        parts = [b.part(whole, whole.ndim - 1, *span, ins) for span in self.cuts[ins]]
-        if a in self.invariant and self.cuts[ins] != sorted(self.cuts[ins]):
-            return b.item(b.stack(tuple(parts), 0, ins), k, ins)  # weights are put into the new order once
-        return parts[k]
+        if ins in self.moved and a in self.invariant:
+            return b.item(self._reordered(a, ins), k, ins)
+        return b.part(whole, whole.ndim - 1, start, stop, ins)
+
+    def _reordered(self, a: Instruction, ins: Instruction) -> Instruction:
+        """The slices of a weight in the order of those of `ins`: put there once, for all products of one purpose."""
+        b, whole = self.b, self.new[a]
+        found = self.reordered.get((a, *self.cuts[ins]))
+        if found is None:
+            parts = tuple([b.part(whole, whole.ndim - 1, *span, ins) for span in self.cuts[ins]])
+            found = self.reordered[a, *self.cuts[ins]] = b.stack(parts, 0, ins)
+        return found
 
     def _build(self, ins: Instruction, k: int) -> Instruction:
         """Slice k of a value."""

@@ -161,15 +161,18 @@ def sort(roots: Iterable[Instruction], first: Iterable[Instruction] = ()) -> lis
 
 def freeze(x: Any) -> Any:
     """Params as something that can be hashed and compared."""
-    if isinstance(x, dict):
-        return tuple((k, freeze(v)) for k, v in x.items())
-    if isinstance(x, (tuple, list)):
-        return tuple(freeze(v) for v in x)
-    if isinstance(x, slice):
+    kind = x.__class__  # what indices are made of comes first: there is one for each part of each gate at each step
+    if kind is slice:
         return ("slice", x.start, x.stop, x.step)
+    if kind is int:
+        return (int, x)
+    if isinstance(x, (tuple, list)):
+        return tuple([freeze(v) for v in x])
+    if isinstance(x, dict):
+        return tuple([(k, freeze(v)) for k, v in x.items()])
     if isinstance(x, np.ndarray):
         return (x.shape, x.dtype.str, x.tobytes())
-    return (x.__class__, x) if isinstance(x, (int, float)) else x
+    return (kind, x) if isinstance(x, (int, float)) else x
 
 
 def check(program: Program) -> Program:
