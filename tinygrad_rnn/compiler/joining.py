@@ -132,7 +132,7 @@ class Joining:
             crossed = self._all_with_all(group, operands) if all(stacked) else None
             if crossed is not None:
                 return crossed
-            if self.wide and stacked == [False, True] and one.args[0].ndim == one.args[1].ndim == 2:
+            if self.wide and stacked == [False, True] and self._of_weights(group):
                 return self._wide_product(group, operands)
             shared = all(stacked) and len(set(operands[1])) < len(group)  # better done for each weight by itself
             if shared or not self._worth_stacking(group, operands, stacked):
@@ -146,6 +146,10 @@ class Joining:
         ]
         made = batched(self.b, one, args, stacked, len(group))
         return None if made is None else [self.b.item(made, i, m) for i, m in enumerate(group)]
+
+    def _of_weights(self, group: list[Instruction]) -> bool:
+        """Whether products have weights for right operands, which are put in place once and not at every step."""
+        return all(m.args[0].ndim == m.args[1].ndim == 2 and m.args[1] in self.kinds.invariant for m in group)
 
     def _wide_product(self, group: list[Instruction], operands: list[list[Instruction]]) -> list[Instruction]:
         """Products of one matrix with several weights: one product with the weights beside each other."""
