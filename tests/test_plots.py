@@ -1,5 +1,6 @@
 """Figures of one style: told apart without colour, saved whole, names and titles shown as they are."""
 
+import io
 import itertools
 
 import numpy as np
@@ -113,3 +114,14 @@ def test_a_dollar_in_a_title_is_no_formula(tmp_path):
     made, (axes,) = plots.figure()
     plots.fit(axes, X, X, title=r"a$\frac$.csv")
     plots.save(made, tmp_path / "a.svg")
+
+
+@pytest.mark.parametrize("log", [True, False])
+@pytest.mark.parametrize("largest", [1e150, 1e300, 1.7e308, np.inf])
+def test_a_training_that_diverges_is_drawn(largest, log):
+    made, axes = plots.figure(9, 3, columns=3)
+    grown = np.concatenate([np.geomspace(0.1, 1e100, 28), [largest / 2, largest]])
+    plots.curves(axes[0], {"loss": (X, grown)}, log=log)
+    plots.fit(axes[1], X, np.sin(X), -grown)
+    plots.forecast(axes[2], np.sin(X), grown, grown)
+    made.savefig(io.BytesIO(), format="png")

@@ -22,6 +22,14 @@ COLOURS = {"data": "#0072b2", "model": "#d55e00", "unseen": "#009e73", "other": 
 """Of Okabe and Ito's palette: blue, vermilion (the red of it), bluish green, and greys."""
 
 
+LARGEST = 1e100
+"""What is larger, as the loss of a training that diverges, is drawn as large as this: no tick has room beyond."""
+
+
+def _bounded(y: Any) -> np.ndarray:
+    return np.clip(np.asarray(y, float), -LARGEST, LARGEST)
+
+
 def figure(width: float = 7.0, height: float = 3.4, columns: int = 1) -> tuple[Any, list[Any]]:
     """A figure of so many inches and its axes, side by side. Raises ModuleNotFoundError without matplotlib."""
     try:
@@ -58,7 +66,8 @@ def curves(axes: Any, lines: Mapping[str, tuple[Any, Any]], *, log: bool = False
     """Several (x, y) lines under their names, each with its own dashes; log: a logarithmic y axis."""
     styles = [("#0072b2", "-"), ("#d55e00", "--"), ("#009e73", "-."), ("#666666", ":")]
     for (name, (x, y)), (colour, dashes) in zip(lines.items(), styles * len(lines), strict=False):
-        axes.plot(x, y, dashes, color=colour, label=literal(name), linewidth=1.6, marker="." if len(x) < 12 else None)
+        marker = "." if len(x) < 12 else None
+        axes.plot(x, _bounded(y), dashes, color=colour, label=literal(name), linewidth=1.6, marker=marker)
     if log:
         axes.set_yscale("log")
     if len(lines) > 1:
@@ -97,7 +106,7 @@ def fit(
     axes.plot(x, y, color=COLOURS["data"], linewidth=1.0, label="data")
     if y_hat is not None:
         label = {"model": "model", "unseen": "prediction on unseen data"}[kind]
-        axes.plot(x, y_hat, "--", color=COLOURS[kind], linewidth=2.0, label=label)
+        axes.plot(x, _bounded(y_hat), "--", color=COLOURS[kind], linewidth=2.0, label=label)
     axes.set(xlabel="x", ylabel="y")
     _headed(axes, title)
 
@@ -109,10 +118,12 @@ def forecast(axes: Any, y: np.ndarray, fitted: np.ndarray, beyond: np.ndarray, *
     """
     N, K = len(y), len(beyond)
     axes.plot(np.arange(N), y, color=COLOURS["data"], linewidth=1.0, label="data")
-    axes.plot(np.arange(N - len(fitted), N), fitted, ":", color=COLOURS["other"], linewidth=1.4, label="model")
+    axes.plot(
+        np.arange(N - len(fitted), N), _bounded(fitted), ":", color=COLOURS["other"], linewidth=1.4, label="model"
+    )
     if K:
         # Joined to the last value the model gave, so that the line does not begin in mid-air.
-        joint = np.concatenate([fitted[-1:], beyond])
+        joint = _bounded(np.concatenate([fitted[-1:], beyond]))
         axes.plot(np.arange(N + K - len(joint), N + K), joint, color=COLOURS["model"], linewidth=2.0, label="forecast")
         axes.axvspan(N - 1, N + K - 1, color=COLOURS["zone"], alpha=0.2, linewidth=0)
         axes.axvline(N - 1, color="black", linewidth=1.5)
