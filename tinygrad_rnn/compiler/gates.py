@@ -98,12 +98,12 @@ class _Scaling:
 
     def _opened(self, ins: Instruction) -> Instruction:
         b, x = self.b, self._argument(ins)
-        half, one = b.constant(0.5, ins.dtype), b.constant(1, ins.dtype)
         if self.by_tanh:
+            half = b.constant(0.5, ins.dtype)
             return b.add(b.multiply(self._tanh(ins, x), half, ins), half, ins)
         highest = b.constant(math.log(np.finfo(ins.dtype).max) - SPARE, ins.dtype)
         x = b.emit(minimum, (x, highest), {}, ins.shape, ins.dtype, ins)
-        below = b.add(b.emit(exp, (x,), {}, ins.shape, ins.dtype, ins), one, ins)
+        below = b.add(b.emit(exp, (x,), {}, ins.shape, ins.dtype, ins), b.constant(1, ins.dtype), ins)
         return b.emit(reciprocal, (below,), {}, ins.shape, ins.dtype, ins)
 
     def _tanh(self, like: Instruction, x: Instruction) -> Instruction:
