@@ -13,11 +13,11 @@ from tinygrad_rnn.compiler.program import check
 T, B, D, H = 7, 5, 3, 4
 
 
-def before(function, *args):
-    """The program as this pass finds it, and its inputs."""
+def before(function, *args, name="biases in products"):
+    """The program as a pass finds it, and its inputs."""
     program, arrays = recorded(function, *args)
-    for name, one in PASSES:
-        if name == "biases in products":
+    for other, one in PASSES:
+        if other == name:
             return program, arrays
         program = one(program)
     raise AssertionError("the pass is not in the list")

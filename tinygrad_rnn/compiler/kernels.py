@@ -109,12 +109,24 @@ def _sum(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scra
     if x.dtype.kind == "f" and axis == tuple(range(lead)) and lead < x.ndim and not keep and out.flags.c_contiguous:
         # a product with ones runs at the speed of memory
         rows, flat = math.prod(x.shape[:lead]), out.reshape(-1)
-        if x.flags.c_contiguous:
-            return [(np.dot, (_ones(rows, x.dtype), x.reshape(rows, -1), flat))]
+        matrix = _matrix(x, lead)
+        if matrix is not None:
+            return [(np.dot, (_ones(rows, x.dtype), matrix, flat))]
         turned = np.moveaxis(x, -1, 0)
         if lead == x.ndim - 1 and turned.flags.c_contiguous:
             return [(np.dot, (turned.reshape(-1, rows), _ones(rows, x.dtype), flat))]
     return [(np.add.reduce, (x, axis, None, out, keep))]
+
+
+def _matrix(x: np.ndarray, lead: int) -> np.ndarray | None:
+    """The first `lead` axes as one and the others as one, if each row lies in one piece and they follow in equal
+    steps.
+    """
+    try:
+        matrix = x.reshape(math.prod(x.shape[:lead]), -1, copy=False)
+    except ValueError:  # it would have to be copied
+        return None
+    return matrix if matrix.size and matrix.strides[1] == matrix.itemsize else None
 
 
 @functools.lru_cache(maxsize=64)

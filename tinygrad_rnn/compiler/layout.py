@@ -2,7 +2,8 @@
 
 A value that is an operand of a stack or a concatenation can be written into its place there from the start: it gets a
 *home*. Stacks along the first axis form chains, so one buffer of T + 1 cells serves readers of cells 0..T-1 and of
-cells 1..T alike. What cannot be granted is left as an explicit copy, and `explain()` counts it.
+cells 1..T alike. What is joined at every step of a loop and known before it is copied for all steps at once. What
+cannot be granted is left as an explicit copy, and `explain()` counts it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any, NamedTuple
 
-from .address import Address, address, contiguous
+from .address import Address, address, contiguous, side_by_side
+from .builder import volume
 from .chains import Chains
 from .kinds import invariants
 from .program import VIEWS, Instruction, Program
@@ -42,12 +44,24 @@ class Window(NamedTuple):
     step: int
 
 
+class Block(NamedTuple):
+    """The same operand of some values that follow each other in a chain, and that itself lies in equal steps: copied at
+    once. start: where the first is to lie in the chain. step: between two of them there. source: where they lie, along
+    a new first axis.
+    """
+
+    start: int
+    step: int
+    source: Address
+
+
 class Layout:
     """The decisions for one program.
 
     places: the address of every value. homes: value -> its place inside of another value. cells: value -> (chain,
         position in it).
     chains: each a list of values that lie side by side in one buffer. windows: the stacks that show a part of a chain.
+    blocks: what is copied at once, by the value before which that happens. copied: value -> which of its operands are.
     """
 
     def __init__(self, program: Program) -> None:
@@ -60,9 +74,12 @@ class Layout:
         self.cells: dict[Instruction, tuple[int, int]] = {}
         self.chains: list[list[Instruction]] = []
         self.windows: dict[Instruction, Window] = {}
+        self.blocks: dict[Instruction, list[Block]] = defaultdict(list)
+        self.copied: dict[Instruction, set[int]] = defaultdict(set)
         self._shaped = self._read_as_block()
         self._chain()
         self._nest()
+        self._copy_at_once()
 
     def _read_as_block(self) -> set[Instruction]:
         """Values with a view that presumes C order: they must not lie spread out."""
@@ -185,7 +202,7 @@ class Layout:
         for ins in reversed(self.program.instructions):
             if ins.op not in ("stack", "concatenate") or ins in self.windows or not ins.size:
                 continue
-            axis = ins.params["axis"]
+            axis: int = ins.params["axis"]
             lead = (slice(None),) * axis
             start, i = 0, 0
             while i < len(ins.args):
@@ -210,7 +227,7 @@ class Layout:
             return  # a flattened value can be shaped again only where it lies in one piece
         if ins.args.count(part) > 1 or root.backward != ins.backward:
             return
-        spread = axis > 0 or ins in self.homes
+        spread = volume(ins.shape[:axis]) > 1 or ins in self.homes
         if not (root in self._shaped and spread):
             self.homes[root] = Home(ins, index)
 
@@ -234,14 +251,57 @@ class Layout:
                 return 1
         return n
 
+    def _copy_at_once(self) -> None:
+        """Find what is joined in many values of one chain, as the inputs of all steps are beside the states, and is
+        known before the first of them.
+        """
+        position = {ins: i for i, ins in enumerate(self.program.instructions)}
+        for run in self.chains:
+            alike = run and run[0].op == "concatenate" and all(ins.params == run[0].params for ins in run)
+            if not alike or volume(run[0].shape[: run[0].params["axis"]]) > 1:
+                continue
+            for k in range(min(len(ins.args) for ins in run)):
+                start = 0
+                while start < len(run):
+                    stop = self._evenly_joined(run, k, start)
+                    rows, start = run[start:stop], stop
+                    first = min(rows, key=position.__getitem__)
+                    source = side_by_side([self.places[ins.args[k]] for ins in rows])
+                    if len(rows) < 2 or source is None or not self._in_one_piece(source.root):
+                        continue
+                    if position[source.root] < position[first]:
+                        place = self.cells[rows[0]][1] + sum(a.size for a in rows[0].args[:k])
+                        self.blocks[first].append(Block(place, rows[0].size, source))
+                        for ins in rows:
+                            self.copied[ins].add(k)
+
+    def _in_one_piece(self, root: Instruction) -> bool:
+        if root in self.windows:
+            return self.windows[root].step * len(root.args) == root.size
+        return root not in self.homes
+
+    def _evenly_joined(self, run: list[Instruction], k: int, start: int) -> int:
+        """Up to where the k-th operands of a run, from one on, lie in equal steps."""
+        places = [self.places[ins.args[k]] for ins in run[start : start + 2]]
+        if len(places) < 2 or self.homes.get(places[0].root, (None,))[0] is run[start]:
+            return start + 1
+        step = places[1].offset - places[0].offset
+        stop, last = start + 1, places[0]
+        while stop < len(run):
+            place = self.places[run[stop].args[k]]
+            if place != last._replace(offset=last.offset + step) or run[stop].shape != run[start].shape:
+                break
+            stop, last = stop + 1, place
+        return stop if step >= 0 else start + 1
+
     def count_copies(self) -> int:
         """How many operands are still copied into the value that joins them."""
-        total = 0
+        total = sum(len(blocks) for blocks in self.blocks.values())
         for ins in self.program.instructions:
             if ins.op in ("stack", "concatenate") and ins not in self.windows:
-                for part in ins.args:
+                for k, part in enumerate(ins.args):
                     home = self.homes.get(self.places[part].root)
-                    total += home is None or home.owner is not ins
+                    total += (home is None or home.owner is not ins) and k not in self.copied.get(ins, ())
         return total
 
     def users(self) -> dict[Instruction, list[Instruction]]:

@@ -13,6 +13,7 @@ from .columns import lay_in_columns
 from .cutting import cut_products
 from .gates import open_sigmoids
 from .program import VIEWS, Program
+from .rows import widen_rows
 from .softmax import open_softmax
 from .splitting import multiply_parts, split_columns
 from .sums import collect_sums, factor, order_terms
@@ -36,6 +37,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("order of terms", order_terms),
     ("biases in products", fold_biases),
     ("batching", batch),
+    ("wide rows", widen_rows),
     ("straight weights", straighten_weights),
 )
 

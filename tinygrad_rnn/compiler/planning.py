@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import GraphError
-from .address import contiguous
+from .address import Address, contiguous
+from .builder import volume
 from .kernels import Call, bind, overwrites
-from .layout import Layout
-from .program import COTANGENT, INPUT, PARAMETER, VIEWS, Instruction, Program
+from .layout import Block, Layout
+from .program import CONSTANT, COTANGENT, INPUT, PARAMETER, VIEWS, Instruction, Program
 
 CACHE_LINE = 64  # bytes
 
@@ -105,8 +106,9 @@ class Plan:
                     read = self.storages.get(places[a].root)
                     if read is not None:
                         read.last = max(read.last, i)
-            if ins.op == "place" and storage is not None:
-                storage.fixed = True  # zeros between the parts are written once and for all
+            constant = any(block.source.root.role == CONSTANT for block in self.layout.blocks.get(ins, ()))
+            if storage is not None and (ins.op == "place" or constant):
+                storage.fixed = True  # zeros between parts, or ones beside others, are written once and for all
         for result in self.program.results():
             storage = self.storages.get(places[result].root)
             if storage is not None:
@@ -115,7 +117,6 @@ class Plan:
     # memory and calls, in the order of the schedule
     def _allocate_and_bind(self) -> None:
         self._free: dict[int, list[np.ndarray]] = defaultdict(list)
-        self._sizes: list[int] = []
         ends: dict[int, list[Storage]] = defaultdict(list)
         for storage in dict.fromkeys(self.storages.values()):
             ends[storage.last].append(storage)
@@ -180,8 +181,29 @@ class Plan:
         out = self.arrays[ins] = self._same(self._own(ins, storage))
         if ins in self.layout.windows:
             return
-        args = [self._view(a) for a in ins.args]
+        for block in self.layout.blocks.get(ins, ()):
+            self._copy(ins, block, storage)
+        copied = self.layout.copied.get(ins, ())
+        args = [self._joined(ins, k, out) if k in copied else self._view(a) for k, a in enumerate(ins.args)]
         self._add(ins, bind(ins, args, out, self._scratch))
+
+    def _copy(self, ins: Instruction, block: Block, storage: Storage) -> None:
+        """Copy one operand of many joined values at once; constants once and for all."""
+        place, dtype = block.source, ins.dtype
+        strides = (block.step, *contiguous(place.shape[1:]))
+        strides = tuple([s * dtype.itemsize for s in strides])
+        target = np.ndarray(place.shape, dtype, storage.array, block.start * dtype.itemsize, strides)
+        source = self._shown(place)
+        if block.source.root.role == CONSTANT:
+            np.copyto(target, source)
+        else:
+            self._add(ins, [(np.copyto, (target, source))])
+
+    def _joined(self, ins: Instruction, k: int, out: np.ndarray) -> np.ndarray:
+        """The part of a concatenation that its k-th operand is."""
+        axis = ins.params["axis"]
+        start = sum(a.shape[axis] for a in ins.args[:k])
+        return out[(*(slice(None),) * axis, slice(start, start + ins.args[k].shape[axis]))]
 
     def _overwritten(self, ins: Instruction, storage: Storage, dying: list[Storage]) -> Storage | None:
         """An operand that nobody reads any more, and that the result of an elementwise operation may take the place
@@ -227,18 +249,23 @@ class Plan:
         found = self.arrays.get(ins)
         if found is None:
             place = self.layout.places[ins]
-            root = self.arrays[place.root]
-            if not isinstance(root, np.ndarray):
-                root = np.asarray(root, place.root.dtype)
-            if root.flags.c_contiguous:
-                size = root.itemsize
-                strides = tuple([s * size for s in place.strides])
-                found = np.ndarray(ins.shape, root.dtype, root, place.offset * size if ins.size else 0, strides)
+            if self._root(place).flags.c_contiguous:
+                found = self._shown(place)
             else:
                 assert ins.primitive is not None
                 found = ins.primitive.forward(self._view(ins.args[0]), **ins.params)
             found = self.arrays[ins] = self._same(found)
         return found
+
+    def _root(self, place: Address) -> np.ndarray:
+        return np.asarray(self.arrays[place.root], place.root.dtype)
+
+    def _shown(self, place: Address) -> np.ndarray:
+        """The array of an address in a value that lies in C order."""
+        root = self._root(place)
+        size = root.itemsize
+        strides = tuple([s * size for s in place.strides])
+        return np.ndarray(place.shape, root.dtype, root, place.offset * size if volume(place.shape) else 0, strides)
 
     def _same(self, array: np.ndarray) -> np.ndarray:
         """The one array object for this part of memory: loops tell by it what is the same in all their steps."""

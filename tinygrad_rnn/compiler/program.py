@@ -181,10 +181,13 @@ def check(program: Program) -> Program:
 
     Operands come before their use, nothing in front of the cut needs what lies behind it, and each primitive, run on
     arrays of the declared operand types, gives the declared shape and dtype (values are ones: types do not depend on
-    them).
+    them). Once one lies behind the cut, all that follow do, but for leaves: memory is handed out in this order.
     """
     seen: set[Instruction] = set()
+    cut = False
     for ins in program.instructions:
+        assert ins.backward or ins.primitive is None or not cut, f"{ins} lies in front of the cut, but comes after it"
+        cut = cut or (ins.backward and ins.primitive is not None)
         for a in ins.args:
             assert a in seen, f"{ins} comes before its operand {a}"
             assert ins.backward or not a.backward, f"{ins} lies in front of the cut but needs {a} from behind it"
