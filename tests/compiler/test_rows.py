@@ -43,8 +43,9 @@ def both(function, *args):
     return program, widened
 
 
-def count(program, op):
-    return sum(ins.op == op for ins in program.instructions)
+def count(program, op, **where):
+    found = [ins for ins in program.instructions if ins.op == op]
+    return sum(all(getattr(ins, name) == value for name, value in where.items()) for ins in found)
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -118,12 +119,37 @@ def test_inputs_and_ones_are_copied_beside_the_states_at_once():
     assert abs(copies(30) - copies(10)) <= 2
 
 
-def test_a_row_keeps_its_ones_over_many_calls():
-    compiled = tg.compile(regression(nn.RNN(D, H)))
-    for seed in range(5):
-        compiled.check(series(seed=seed), **EXACT)
-        loss = compiled(series(seed=seed))
-        loss.backward()
+def test_ones_beside_the_states_stay_there_when_memory_is_used_again():
+    layer = nn.RNN(D, H).double()
+
+    @tg.compile
+    def forward(x, k):  # each value of k's size could take the place of the rows, which nobody reads any more
+        k = k * layer(x)[0].sum()
+        return (np.tanh(k) * np.exp(np.sin(k))).sum()
+
+    k = tg.from_numpy(np.random.default_rng(1).normal(size=(6, 1, H + D + 1)))
+    with tg.no_grad():
+        (wide,) = {i.shape for i in forward.program(series(6), k).instructions if i.op == "stack" and i.shape[-1] > H}
+        assert wide == k.shape
+        for seed in range(3):
+            forward.check(series(6, seed=seed), k, **EXACT)
+
+
+def test_inputs_that_lie_spread_out_are_copied_right():
+    """They are computed right where they are joined with others, so that their rows have gaps between them."""
+    first = tg.tensor(np.random.default_rng(2).normal(size=(5, D)), requires_grad=True)
+
+    @tg.compile
+    def loss(x):
+        inputs = np.tanh(x @ first)
+        h, states = tg.zeros(1, H, dtype=x.dtype), []
+        for t in range(len(x)):
+            h = np.tanh(inputs[t : t + 1] @ w + h @ u)
+            states.append(h)
+        return (np.stack(states) ** 2).sum() + (np.concatenate([inputs, np.exp(x)], axis=1) ** 2).sum()
+
+    for seed in range(2):
+        loss.check(tg.from_numpy(np.random.default_rng(seed).normal(size=(6, 5))), **EXACT)
 
 
 w = tg.tensor(np.random.default_rng(0).normal(size=(D, H)) * 0.3, requires_grad=True)
@@ -173,7 +199,8 @@ def test_a_stack_of_rows_needs_all_of_them_in_one_order():
             states.append(h)
         return (np.stack(states) * np.stack(states[::-1])).sum()
 
-    both(both_ways, series(6))
+    program, widened = both(both_ways, series(6))
+    assert count(widened, "add", backward=False) == count(program, "add", backward=False)
     tg.compile(both_ways).check(series(6), **EXACT)
 
 

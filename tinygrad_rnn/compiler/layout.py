@@ -2,7 +2,7 @@
 
 A value that is an operand of a stack or a concatenation can be written into its place there from the start: it gets a
 *home*. Stacks along the first axis form chains, so one buffer of T + 1 cells serves readers of cells 0..T-1 and of
-cells 1..T alike. What is joined at every step of a loop and known before it is copied for all steps at once. What
+cells 1..T alike. Parts of one value that are joined step by step are copied for all steps at once. What
 cannot be granted is left as an explicit copy, and `explain()` counts it.
 """
 
@@ -252,8 +252,8 @@ class Layout:
         return n
 
     def _copy_at_once(self) -> None:
-        """Find what is joined in many values of one chain, as the inputs of all steps are beside the states, and is
-        known before the first of them.
+        """Find what is one value in parts, and is joined with others in many values of one chain: as the inputs of all
+        steps are beside the states.
         """
         position = {ins: i for i, ins in enumerate(self.program.instructions)}
         for run in self.chains:
@@ -269,11 +269,10 @@ class Layout:
                     source = side_by_side([self.places[ins.args[k]] for ins in rows])
                     if len(rows) < 2 or source is None or not self._in_one_piece(source.root):
                         continue
-                    if position[source.root] < position[first]:
-                        place = self.cells[rows[0]][1] + sum(a.size for a in rows[0].args[:k])
-                        self.blocks[first].append(Block(place, rows[0].size, source))
-                        for ins in rows:
-                            self.copied[ins].add(k)
+                    place = self.cells[rows[0]][1] + sum(a.size for a in rows[0].args[:k])
+                    self.blocks[first].append(Block(place, rows[0].size, source))
+                    for ins in rows:
+                        self.copied[ins].add(k)
 
     def _in_one_piece(self, root: Instruction) -> bool:
         if root in self.windows:
