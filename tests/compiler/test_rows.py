@@ -142,9 +142,10 @@ def test_inputs_that_lie_spread_out_are_copied_right():
     @tg.compile
     def loss(x):
         inputs = np.tanh(x @ first)
+        projected = inputs @ w
         h, states = tg.zeros(1, H, dtype=x.dtype), []
         for t in range(len(x)):
-            h = np.tanh(inputs[t : t + 1] @ w + h @ u)
+            h = np.tanh(projected[t : t + 1] + h @ u)
             states.append(h)
         return (np.stack(states) ** 2).sum() + (np.concatenate([inputs, np.exp(x)], axis=1) ** 2).sum()
 
