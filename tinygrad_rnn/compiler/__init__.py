@@ -14,7 +14,8 @@ The data flow, file by file; each knows primitives and never layers:
    computes fastest. `cutting` cuts products into the slices that are read of them; `biases` lets products add them.
 4. `batching` schedules by agenda: all instructions of one kind (`kinds`) that are ready are done together, for as many
    steps at once as the cache holds (`windows`). `joining` makes one instruction of them, on stacked operands
-   (`stacking`).
+   (`stacking`). `rows` puts a few inputs beside the state of a single example, and `weights` lays weights out as
+   products read them.
 5. `layout` decides which values lie side by side, so that stacking copies nothing; `planning` gives every value a place
    in memory, reused when its last reader is done; `kernels` binds each instruction to NumPy calls with `out=`.
 6. `replay` holds the flat list of calls. `compiled` is the public face: signatures, guards, the node that `backward()`
