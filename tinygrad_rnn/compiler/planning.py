@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import GraphError
 from .address import contiguous
-from .kernels import Call, bind, overwrites
+from .kernels import Call, bind, copy_to, overwrites
 from .layout import Layout
 from .program import COTANGENT, INPUT, PARAMETER, VIEWS, Instruction, Program
 
@@ -167,7 +167,7 @@ class Plan:
                 self.arrays[ins] = value
             else:  # views of it presume C order
                 self.arrays[ins] = np.empty(ins.shape, ins.dtype)
-                self._add(ins, [(np.copyto, (self.arrays[ins], value))])
+                self._add(ins, [copy_to(self.arrays[ins], value)])
         else:
             self.arrays[ins] = ins.value
 
