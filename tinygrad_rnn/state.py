@@ -146,7 +146,8 @@ def settled(state: State) -> State:
 
 def current() -> State:
     """The state in force here."""
-    return settled(STATE.get())
+    state = STATE.get()
+    return settled(state) if state.bound else state
 
 
 class Setting:

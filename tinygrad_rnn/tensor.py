@@ -309,7 +309,7 @@ class Tensor(NumpyProtocols, Readable):
 
 def make(array: np.ndarray, node: Node | None = None) -> Tensor:
     """A Tensor around an ndarray, without any check."""
-    tensor = Tensor.__new__(Tensor)
+    tensor = _new(Tensor)
     tensor.array = array
     tensor.node = node
     return tensor

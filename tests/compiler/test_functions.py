@@ -110,3 +110,39 @@ def test_primitives_of_the_custom_kind_run_as_they_are():
     for seed in (0, 1):
         compiled.check(tensor(5, 2, 4, seed=seed), rtol=1e-12, atol=1e-12)
     assert sum(i.op == "sort_rows" for i in compiled.program(tensor(5, 2, 4)).instructions) == 5
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (3, 1), (1, 4), (4,), ()])
+@pytest.mark.parametrize("chosen", [(), (4,), (3, 4)])
+def test_where_with_conditions_and_values_that_broadcast(shape: tuple[int, ...], chosen: tuple[int, ...]):
+    rng = np.random.default_rng(0)
+    condition = tg.from_numpy(np.asarray(rng.random(shape) < 0.5))
+    a, x = (tg.from_numpy(np.asarray(rng.normal(size=s))) for s in (chosen, (3, 4)))
+
+    def function(condition: tg.Tensor, a: tg.Tensor, x: tg.Tensor) -> tg.Tensor:
+        return tg.where(condition, a, x * 2)
+
+    compiled = tg.compile(function)
+    for given in (condition, ~condition):
+        np.testing.assert_array_equal(compiled(given, a, x).numpy(), function(given, a, x).numpy())
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.int16])
+@pytest.mark.parametrize("wrong", [-1, 5])
+def test_an_index_out_of_range_is_told_wherever_it_stands(dtype: type, wrong: int):
+    scores, table = tg.ones(2, 3, 5), tg.ones(5, 2)
+    functions = {
+        "cross entropy": lambda t: tg.nn.functional.cross_entropy(scores.reshape(-1, 5), t.reshape(-1)),
+        "embedding": lambda t: tg.nn.functional.embedding(t, table),
+    }
+    for name, function in functions.items():
+        compiled = tg.compile(function)
+        good = np.arange(6).reshape(3, 2).T % 5
+        np.testing.assert_allclose(
+            compiled(tg.tensor(good.astype(dtype))).numpy(), 1.0 if name[0] == "e" else np.log(5)
+        )
+        for place in np.ndindex(2, 3):
+            bad = good.astype(dtype)
+            bad[place] = wrong
+            with pytest.raises(IndexError, match=f"{wrong} is out of bounds"):
+                compiled(tg.from_numpy(bad))

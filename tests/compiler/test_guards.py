@@ -252,3 +252,44 @@ def test_equal_numbers_of_other_types_are_told_apart():
     for factor in (1, 1.0, True, 1):
         task.factor = factor
         assert compiled(x).dtype == (x * factor).dtype
+
+
+def test_containers_are_seen_to_fill_and_to_empty():
+    layers, named, module = [], {}, nn.Identity()
+
+    def function(x: tg.Tensor) -> tg.Tensor:
+        for layer in layers:
+            x = layer(x)
+        return module(x) * sum(named.values(), 1.0) * (3.0 if len(module._buffers) else 1.0)
+
+    compiled, x = tg.compile(function), tg.ones(2)
+    changes = {
+        "an empty list": lambda: layers.append(nn.Softplus()),
+        "a longer list": lambda: layers.append(nn.Tanh()),
+        "an empty dict": lambda: named.update(a=1.0),
+        "an empty table of a module": lambda: module.register_buffer("scale", tg.ones(1)),
+        "a shorter list": lambda: layers.pop(),
+        "a dict emptied": named.clear,
+        "a list emptied": layers.clear,
+    }
+    for what, change in changes.items():
+        compiled(x)
+        before = function(x).tolist()
+        change()
+        assert compiled(x).tolist() == function(x).tolist() != before, what
+
+
+def test_a_list_that_is_all_there_is_to_watch_is_seen_to_grow_and_to_shrink():
+    factors = [2.0]
+
+    def function(x: tg.Tensor) -> tg.Tensor:
+        for factor in factors:
+            x = x * factor
+        return x
+
+    compiled, x = tg.compile(function), tg.ones(1)
+    assert compiled(x).tolist() == [2]
+    factors.append(3.0)
+    assert compiled(x).tolist() == [6]
+    factors.pop()
+    assert compiled(x).tolist() == [2]

@@ -1,5 +1,7 @@
 """`compile_step`: the numbers of the five lines of a training loop, for every optimiser that goes entry by entry."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -164,3 +166,15 @@ def test_large_steps_go_in_blocks_and_notice_momentum_switched_on():
 
     for a, b in zip(trained(eager), trained(lambda f, o: tg.compile_step(f, o, clip=5.0)), strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-12)
+
+
+def test_an_update_is_noted_with_the_line_of_the_step_for_every_group():
+    a, b = (tg.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    optimizer = tg.optim.SGD([{"params": [a]}, {"params": [b], "lr": 0.2}], lr=0.1)
+    step = tg.compile_step(lambda: (a * a * b).sum(), optimizer)
+    step()
+    for p in (a, b):
+        recorded = (p * p).sum()
+        step(), (line := sys._getframe().f_lineno)
+        with pytest.raises(GraphError, match=rf"modified by an inplace operation at test_step.py:{line} "):
+            recorded.backward()

@@ -159,7 +159,10 @@ class Recent:
         if len(args) != len(self.types) or version != self.version or settings() != self.settings:
             return False
         for x, (shape, dtype, grad) in zip(args, self.types, strict=True):
-            if type(x) is not Tensor or x.array.shape != shape or x.array.dtype is not dtype or x.requires_grad != grad:
+            if type(x) is not Tensor:
+                return False
+            array, node = x.array, x.node
+            if array.shape != shape or array.dtype is not dtype or (node is not None and node.needs_grad) != grad:
                 return False
         return True
 
@@ -192,13 +195,14 @@ class Compiled:
     def entry(self, args: Any, kwargs: Any, leaves: list[Any]) -> Entry:
         """The program for these arguments, recorded if it is new; their arrays are appended to `leaves`."""
         with self._lock:
-            return self._entry(args, kwargs, leaves)
+            recent, version = self._recent, self._guards.version()
+            if recent is not None and not kwargs and recent.fits(args, version):
+                leaves += args
+                return recent.entry
+            return self._recorded(args, kwargs, leaves, version)
 
-    def _entry(self, args: Any, kwargs: Any, leaves: list[Any]) -> Entry:
-        recent, version = self._recent, self._guards.version()
-        if recent is not None and not kwargs and recent.fits(args, version):
-            leaves += args
-            return recent.entry
+    def _recorded(self, args: Any, kwargs: Any, leaves: list[Any], version: int) -> Entry:
+        """The program for a call that is not like the last one, recorded if it is new."""
         key: list[Any] = []
         template = flatten((args, kwargs), leaves, key)
         signature = (*key, *settings())

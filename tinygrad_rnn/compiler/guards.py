@@ -49,8 +49,10 @@ class Guards:
         self.function = _plain(function)
         self.sources = list(_sources(function))
         self.names, self.written = _names(function)
-        self.found: list[Any] = []
         self.reached: list[Any] = []
+        # what is watched: lists and views of dicts; those that hold nothing; functions that read attributes; cells
+        self.held: list[Iterable[Any]] = []
+        self.empty: list[Any] = []
         self.watched: list[Callable[[], Iterable[Any]]] = []
         self.cells: list[Any] = []
         self._seen: list[Any] = []
@@ -61,28 +63,37 @@ class Guards:
 
     def version(self) -> int:
         """A number for what is seen now: that of an earlier call only if nothing that matters has changed since."""
-        found = [read() for read in self.sources]
-        if self._version >= 0 and _same(found, self.found) and _same(self._look(), self._seen):
+        if self._version >= 0 and self._unchanged():
             return self._version
-        self.found = found
+        found = list(map(call, self.sources))
         self._reach(found)
-        self._seen = self._look()
+        self._seen = self._look(found)
         # by type and text: 1, 1.0 and True are equal, and so are 0.0 and -0.0
-        key = tuple((type(x), repr(x)) if isinstance(x, ATOMS) else id(x) for x in (*found, None, *self._seen))
+        key = tuple((type(x), repr(x)) if isinstance(x, ATOMS) else id(x) for x in self._seen)
         if key not in self._versions:
             while len(self._versions) >= MOST_PROGRAMS:
                 self._versions.pop(next(iter(self._versions)))
-            self._versions[key] = next(self._numbers), [*found, *self._seen]
+            self._versions[key] = next(self._numbers), self._seen
         self._version = self._versions[key][0]
         return self._version
 
-    def _look(self) -> list[Any]:
-        """All that is watched behind what the sources give, in a fixed order."""
+    def _unchanged(self) -> bool:
+        """Whether the very same things are seen as last time."""
+        if any(self.empty):
+            return False
         try:
-            seen = list(itertools.chain.from_iterable(map(call, self.watched)))
+            now = self._look(list(map(call, self.sources)))
         except (KeyError, AttributeError):  # an attribute is gone
-            seen = [None]
-        seen += [_content(cell) for cell in self.cells]
+            return False
+        return len(now) == len(self._seen) and all(map(is_, now, self._seen))
+
+    def _look(self, seen: list[Any]) -> list[Any]:
+        """All that is watched, in a fixed order, behind what was `seen` by the sources."""
+        for entries in self.held:
+            seen += entries
+        for read in self.watched:
+            seen += read()
+        seen += map(_content, self.cells)
         return seen
 
     def _reach(self, found: list[Any]) -> None:
@@ -95,7 +106,7 @@ class Guards:
 
     def _walk(self, found: list[Any], names: dict[str, None], written: set[str]) -> None:
         """Note all that is reached and is to be watched; names and written grow by what functions on the way say."""
-        self.watched, self.cells = [], []
+        self.held, self.empty, self.watched, self.cells = [], [], [], []
         pending, known = [self.function, *found], set[int]()
         self.reached = []
         for x in pending:  # grows while we walk it
@@ -123,7 +134,8 @@ class Guards:
             found += [*(m for m in x.modules() if m is not x), *hooks]
             self.watched.append(partial(_FLAGS if hasattr(x, "_hooked") else _TRAINING, x))
             tables = [*(getattr(x, name) for name in _TABLES if hasattr(x, name)), *hooks]
-            self.watched += [table.values for table in tables]
+            for table in tables:
+                self._hold(table, table.values())
         if _has_attributes(x):
             found += _follow(type(x), names, written)
             chosen = [name for name in vars(x) if name in names and name not in written]
@@ -138,12 +150,17 @@ class Guards:
         """Watch a short list or dict; returns its entries."""
         if len(x) > MOST_ENTRIES:
             return ()
-        if isinstance(x, dict):
-            self.watched.append(x.values)
-            return x.values()
-        if isinstance(x, list):
-            self.watched.append(partial(tuple, x))
-        return x
+        entries = x.values() if isinstance(x, dict) else x
+        if not isinstance(x, tuple):
+            self._hold(x, entries)
+        return entries
+
+    def _hold(self, container: Any, entries: Iterable[Any]) -> None:
+        """Watch what a container holds: most tables of modules are empty, and one look tells that all still are."""
+        if container:
+            self.held.append(entries)
+        else:
+            self.empty.append(container)
 
     def _inherit(self, x: Any, names: list[str]) -> Iterable[Any]:
         """Watch attributes that an object or class has from a class; returns their values."""
@@ -181,11 +198,6 @@ class Guards:
             self.watched.append(partial(itemgetter(*chosen, chosen[0]), space))
         defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
         return [*(space[n] for n in chosen), *map(_content, cells), *defaults]
-
-
-def _same(a: list[Any], b: list[Any]) -> bool:
-    """Whether two lists hold the same objects."""
-    return len(a) == len(b) and all(map(is_, a, b))
 
 
 @contextlib.contextmanager
@@ -321,11 +333,11 @@ def _sources(function: Callable[..., Any]) -> list[Callable[[], Any]]:
     if not isinstance(function, FunctionType):
         return [lambda: function] if _has_attributes(function) else []
     cells = function.__closure__ or ()
-    reads: list[Callable[[], Any]] = [lambda cell=cell: _content(cell) for cell in cells]
+    reads: list[Callable[[], Any]] = [partial(_content, cell) for cell in cells]
     space = function.__globals__
     names = _global_names(function.__code__)
     watched = [n for n in names if n in space and _watched(space[n])]
-    reads += [lambda name=name: space.get(name) for name in watched]
+    reads += [partial(space.get, name) for name in watched]
     for cell in cells:  # helper functions that are closed over see things, too
         held = _content(cell)
         if isinstance(held, FunctionType) and held is not function:
@@ -334,7 +346,7 @@ def _sources(function: Callable[..., Any]) -> list[Callable[[], Any]]:
 
 
 def _sources_shallow(function: FunctionType) -> list[Callable[[], Any]]:
-    return [lambda cell=cell: _content(cell) for cell in function.__closure__ or ()]
+    return [partial(_content, cell) for cell in function.__closure__ or ()]
 
 
 def _content(cell: Any) -> Any:

@@ -8,6 +8,7 @@ written over an operand that nobody reads any more. What the backward part reads
 from __future__ import annotations
 
 from collections import defaultdict
+from operator import attrgetter, is_
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,12 @@ import numpy as np
 from ..errors import GraphError
 from .address import Address, contiguous
 from .builder import volume
-from .kernels import Call, bind, overwrites
+from .kernels import Call, bind, copy_to, overwrites
 from .layout import Block, Layout
 from .program import CONSTANT, COTANGENT, INPUT, PARAMETER, VIEWS, Instruction, Program
 
 CACHE_LINE = 64  # bytes
+_value = attrgetter("value")
 
 
 def aligned(nbytes: int) -> np.ndarray:
@@ -49,8 +51,7 @@ class Plan:
 
     forward, backward: bound calls, in order. places: the instruction behind each call of either list.
     inputs, cotangents: the arrays to fill before running. outputs, gradients: the arrays to read afterwards.
-    parameters: (node, array bound) of each leaf that is read live; if `node.value` is another array by now the plan is
-        stale.
+    parameters: the leaves that are read live; bound: their arrays. If one has another array by now the plan is stale.
     """
 
     def __init__(self, program: Program) -> None:
@@ -61,7 +62,8 @@ class Plan:
         self.forward: list[Call] = []
         self.backward: list[Call] = []
         self.sources: tuple[list[Instruction], list[Instruction]] = ([], [])
-        self.parameters: list[tuple[Any, np.ndarray]] = []
+        self.parameters: list[Any] = []
+        self.bound: list[np.ndarray] = []
         self.bytes = 0
         self._known: dict[Any, np.ndarray] = {}
         self._make_storages()
@@ -160,12 +162,13 @@ class Plan:
                     f"compile: {ins.value.describe()} was {ins.dtype}{list(ins.shape)} when recorded and is "
                     f"{value.dtype}{list(value.shape)} now. Call the function again to record it anew."
                 )
-            self.parameters.append((ins.value, value))
+            self.parameters.append(ins.value)
+            self.bound.append(value)
             if value.flags.c_contiguous:
                 self.arrays[ins] = value
             else:  # views of it presume C order
                 self.arrays[ins] = np.empty(ins.shape, ins.dtype)
-                self._add(ins, [(np.copyto, (self.arrays[ins], value))])
+                self._add(ins, [copy_to(self.arrays[ins], value)])
         else:
             self.arrays[ins] = ins.value
 
@@ -195,9 +198,9 @@ class Plan:
         target = np.ndarray(place.shape, dtype, storage.array, block.start * dtype.itemsize, strides)
         source = self._shown(place)
         if block.source.root.role == CONSTANT:
-            np.copyto(target, source)
+            target[...] = source
         else:
-            self._add(ins, [(np.copyto, (target, source))])
+            self._add(ins, [copy_to(target, source)])
 
     def _joined(self, ins: Instruction, k: int, out: np.ndarray) -> np.ndarray:
         """The part of a concatenation that its k-th operand is."""
@@ -299,4 +302,4 @@ class Plan:
 
     def stale(self) -> bool:
         """Whether a parameter has been given another array since the calls were bound."""
-        return any(node.value is not array for node, array in self.parameters)
+        return not all(map(is_, map(_value, self.parameters), self.bound))

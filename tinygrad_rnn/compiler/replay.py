@@ -68,7 +68,7 @@ class Run:
         self.ticket += 1
         self.spent = False
         for buffer, array in zip(plan.inputs, inputs, strict=True):
-            np.copyto(buffer, array)
+            buffer[...] = array
         self.parts[0].run()
         return plan.outputs
 

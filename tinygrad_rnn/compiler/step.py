@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from operator import is_
+from operator import attrgetter, is_
 from typing import Any
 
 import numpy as np
@@ -27,9 +27,11 @@ from .signature import fill
 BLOCK = 1 << 15
 """Entries that are updated at a time where that is possible."""
 
+IN_STEP = 2
+"""Callers of what notes the update that lie in this package: `Step._update` and `Step.__call__`."""
 
-IN_STEP = 3
-"""Callers of what notes the update that lie in this package: `Group.update`, `Step._update`, `Step.__call__`."""
+
+_array = attrgetter("array")
 
 
 class Group:
@@ -50,10 +52,6 @@ class Group:
             view[...] = p.array
             p.data = make(view)
 
-    def attached(self) -> bool:
-        """Whether nobody has given a parameter another array since."""
-        return all(map(is_, [p.array for p in self.parameters], self.views))
-
     def update(self, optimizer: Any, gradient: np.ndarray, scale: float = 1) -> None:
         """One step of all parameters of the group at once. scale: what to multiply the gradient with beforehand."""
         states = optimizer.state
@@ -69,9 +67,8 @@ class Group:
             return
         if scale != 1:
             np.multiply(gradient, scale, gradient)
-        kept = self._kept()
+        kept = self._kept() if self.state else {}
         optimizer.update(self.vector, gradient, self.state, self.options)
-        mutated(self.vector, above=IN_STEP)
         if known and not self.state:
             return
         after = self._kept()
@@ -84,9 +81,7 @@ class Group:
 
     def _kept(self) -> dict[str, int]:
         """The arrays that the optimiser remembers, by their ids."""
-        return (
-            {name: id(value) for name, value in self.state.items() if isinstance(value, Tensor)} if self.state else {}
-        )
+        return {name: id(value) for name, value in self.state.items() if isinstance(value, Tensor)}
 
     def _keeps_nothing(self, optimizer: Any) -> bool:
         """Whether the optimiser, with its options of now, remembers nothing from step to step."""
@@ -103,7 +98,6 @@ class Group:
             if scale != 1:
                 np.multiply(part, scale, part)
             optimizer.update(self.vector[start : start + BLOCK], part, self.state, self.options)
-        mutated(self.vector, above=IN_STEP + 1)
 
     def _gathered(self, given: list[dict[str, Any]]) -> dict[str, Any]:
         """The states of the parameters as one. Raises GraphError if some have been stepped and others not."""
@@ -149,12 +143,19 @@ def _split(vector: np.ndarray, shapes: Sequence[tuple[int, ...]]) -> list[np.nda
 class Prepared:
     """What a step needs for one signature: a program that leaves all gradients in one vector, and the groups.
 
-    groups: with the slice of the vectors that is each one's.
+    groups: in the order of the vector. run: what runs the program, one for all calls: none waits for its backward.
+    count: of the results. cotangents: those of the results, the loss being what is differentiated.
     """
 
     def __init__(self, entry: Entry, optimizer: Any, groups: list[Group]) -> None:
+        live, program = entry.recording.live, entry.program
+        if not live:
+            raise GraphError("compile_step: the loss does not require grad: no parameter that does leads to it.")
+        shape = program.outputs[live[0]].shape
+        if math.prod(shape) != 1:
+            raise GraphError(f"compile_step: the loss must have one entry, got shape {list(shape)}.")
         gradients: dict[Node, Instruction] = {
-            w.value: g for w, g in zip(entry.program.wanted, entry.program.gradients, strict=True) if g is not None
+            w.value: g for w, g in zip(program.wanted, program.gradients, strict=True) if g is not None
         }
         chosen = [(o, [p for p in o["params"] if p.node in gradients]) for o in optimizer.param_groups]
         chosen = [(options, members) for options, members in chosen if members]
@@ -163,14 +164,16 @@ class Prepared:
         order = [gradients[p.node] for _, members in chosen for p in members]
         if len({g.dtype for g in order}) > 1:
             raise GraphError("compile_step: parameters of several dtypes; give each dtype an optimiser of its own.")
-        same = [(g.options, g.parameters) for g in groups] == chosen
-        self.groups = groups if same and all(g.attached() for g in groups) else _pack(chosen, order[0].dtype)
-        self.count = len(entry.program.outputs) - len(entry.recording.effects)
-        self.pool = Pool(_with_vector(entry.program, order))
+        self.groups = groups
+        if [(g.options, g.parameters) for g in groups] != chosen or not self.ready():
+            self.groups = _pack(chosen, order[0].dtype)
+        self.count = len(program.outputs) - len(entry.recording.effects)
+        self.cotangents: list[Any] = [1 if i == live[0] else None for i in range(len(program.outputs) + 1)]
+        self.run = Pool(_with_vector(program, order)).idle()
 
     def ready(self) -> bool:
-        """Whether the parameters still live in the vectors."""
-        return all(group.attached() for group in self.groups)
+        """Whether the parameters still live in the vectors: nobody has given one another array since."""
+        return all(all(map(is_, map(_array, group.parameters), group.views)) for group in self.groups)
 
 
 def _pack(chosen: list[tuple[dict[str, Any], list[Any]]], dtype: np.dtype) -> list[Group]:
@@ -223,21 +226,15 @@ class Step:
         entry = self.compiled.entry(args, kwargs, leaves)
         prepared = self._prepared.get(entry)
         if prepared is None or not prepared.ready():
-            if not entry.recording.live:
-                raise GraphError("compile_step: the loss does not require grad: no parameter that does leads to it.")
             prepared = self._prepared[entry] = Prepared(entry, self.optimizer, self._groups)
             self._groups = prepared.groups
-        run = prepared.pool.idle()
+        run = prepared.run
         buffers = run.forward([x.array if isinstance(x, Tensor) else x for x in leaves])
         results = [make(np.array(buffer)) for buffer in buffers[: prepared.count]]
-        entry.write_effects(buffers[prepared.count : -1])
-        cotangents: list[Any] = [None] * len(buffers)
-        loss = entry.recording.live[0]
-        if results[loss].array.size != 1:
-            raise GraphError(f"compile_step: the loss must have one entry, got shape {list(results[loss].shape)}.")
-        cotangents[loss] = 1
-        run.backward(cotangents, run.ticket)
-        self._update(prepared, run.plan.outputs[-1])
+        if entry.recording.effects:
+            entry.write_effects(buffers[prepared.count : -1])
+        run.backward(prepared.cotangents, run.ticket)
+        self._update(prepared, buffers[-1])
         return fill(entry.recording.template, results)
 
     def _update(self, prepared: Prepared, gradient: np.ndarray) -> None:
@@ -253,6 +250,7 @@ class Step:
             scale = self.clip / (self.norm + 1e-6)
             scale = 1.0 if scale >= 1 else scale  # NaN stays
         start = 0
+        mutated(prepared.groups[0].vector, above=IN_STEP)  # and with it the others, which are parts of the same memory
         for group in prepared.groups:
             stop = start + group.vector.size
             group.update(optimizer, gradient[start:stop], scale)
