@@ -10,7 +10,6 @@ import itertools
 from typing import Any
 
 from .builder import Builder, readers
-from .kinds import invariants
 from .program import Instruction, Program
 
 Span = tuple[int, int]
@@ -27,7 +26,6 @@ class _Cutting:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.invariant = invariants(program)
         self.readers = readers(program)
         self.cuts: dict[Instruction, list[Span]] = {}  # in the order in which they are to be computed
         self.moved: set[Instruction] = set()  # those that are not cut from left to right
@@ -60,7 +58,7 @@ class _Cutting:
 
     def _gather(self, ins: Instruction) -> None:
         """Cut a value if each of its readers is a slice of its columns, or is itself cut; all in the same places."""
-        if ins in self.invariant or not self._buildable(ins):
+        if ins.invariant or not self._buildable(ins):
             return
         n = ins.shape[-1]
         spans: dict[Span, str] = {}
@@ -92,9 +90,9 @@ class _Cutting:
 
     def _buildable(self, ins: Instruction) -> bool:
         if ins.op == "add":
-            return all(a in self.invariant or a.shape[-1:] == ins.shape[-1:] for a in ins.args)
+            return all(a.invariant or a.shape[-1:] == ins.shape[-1:] for a in ins.args)
         if ins.op == "matmul":
-            return ins.args[1] in self.invariant and ins.args[1].ndim == 2 and ins.args[0].ndim >= 2
+            return ins.args[1].invariant and ins.args[1].ndim == 2 and ins.args[0].ndim >= 2
         if ins.op == "getitem":
             index = ins.params["index"]
             full = isinstance(index, tuple) and len(index) == ins.args[0].ndim and isinstance(index[-1], slice)
@@ -109,7 +107,7 @@ class _Cutting:
         b, whole = self.b, self.new[a]
         if not whole.ndim or whole.shape[-1] != ins.shape[-1]:
             return whole  # one column, or a number, for all
-        if ins in self.moved and a in self.invariant:
+        if ins in self.moved and a.invariant:
             return b.item(self._reordered(a, ins), k, ins)
         return b.part(whole, whole.ndim - 1, start, stop, ins)
 

@@ -19,7 +19,6 @@ import numpy as np
 
 from ..ops.elementwise import exp, minimum, reciprocal, tanh
 from .builder import Builder, readers, uses
-from .kinds import invariants
 from .machine import tanh_is_fast
 from .program import Instruction, Program
 from .saturation import rough
@@ -55,7 +54,6 @@ class _Scaling:
         self.gates = gates
         self.by_tanh = by_tanh
         self.scale = 0.5 if by_tanh else -1.0
-        self.invariant = invariants(program)
         self.counts = uses(program)
         self.asked: dict[Instruction, list[tuple[Any, Demand]]] = defaultdict(list)  # (slice of the last axis, factors)
         self.factor: dict[Instruction, Demand] = {}  # values that are built scaled
@@ -133,7 +131,7 @@ class _Scaling:
         so.
         """
         asked = self.asked.get(ins)
-        if not asked or not ins.ndim or ins in self.invariant or not self._buildable(ins):
+        if not asked or not ins.ndim or ins.invariant or not self._buildable(ins):
             return None
         silent = self.counts[ins] - len(asked)
         wish = np.zeros(ins.shape[-1])
@@ -162,7 +160,7 @@ class _Scaling:
         if ins.op == "add":
             return all(a.ndim and a.shape[-1] == ins.shape[-1] for a in ins.args)
         if ins.op == "matmul":
-            return ins.args[1] in self.invariant and ins.args[0].ndim >= 2 and ins.args[1].ndim == 2
+            return ins.args[1].invariant and ins.args[0].ndim >= 2 and ins.args[1].ndim == 2
         if ins.op == "getitem":
             index = ins.params["index"]
             return isinstance(index, tuple) and len(index) == ins.args[0].ndim and isinstance(index[-1], slice)

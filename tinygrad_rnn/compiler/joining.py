@@ -149,7 +149,7 @@ class Joining:
 
     def _of_weights(self, group: list[Instruction]) -> bool:
         """Whether products have weights for right operands, which are put in place once and not at every step."""
-        return all(m.args[0].ndim == m.args[1].ndim == 2 and m.args[1] in self.kinds.invariant for m in group)
+        return all(m.args[0].ndim == m.args[1].ndim == 2 and m.args[1].invariant for m in group)
 
     def _wide_product(self, group: list[Instruction], operands: list[list[Instruction]]) -> list[Instruction]:
         """Products of one matrix with several weights: one product with the weights beside each other."""

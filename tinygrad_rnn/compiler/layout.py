@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from .address import Address, address, contiguous
 from .chains import Chains
-from .kinds import invariants
 from .program import VIEWS, Instruction, Program
 
 _JOINS = ("stack", "concatenate", "place")
@@ -55,7 +54,6 @@ class Layout:
         self.places: dict[Instruction, Address] = {}
         for ins in program.instructions:
             address(ins, self.places)
-        self.invariant = invariants(program)
         self.homes: dict[Instruction, Home] = {}
         self.cells: dict[Instruction, tuple[int, int]] = {}
         self.chains: list[list[Instruction]] = []

@@ -19,6 +19,9 @@ from ..primitive import Primitive
 from ..state import Scope
 
 INPUT, COTANGENT, PARAMETER, CONSTANT = "input", "cotangent", "parameter", "constant"
+FIXED = (PARAMETER, CONSTANT)
+"""Roles of leaves that no call hands in."""
+
 NOWHERE = Scope(None, None, None)
 VIEWS = frozenset({"reshape", "transpose", "broadcast_to", "getitem", "strided"})
 """Primitives whose output NumPy gives as a view, so that they cost no pass over the data."""
@@ -33,12 +36,15 @@ class Instruction:
     shape, dtype: of the value. scope: module path and time step of the op that it came from.
     backward: whether it lies behind the cut, in the part that `backward()` replays.
     key: where it belongs in time: instructions of one kind are put side by side in this order.
+    invariant: whether it depends on parameters and constants only. The product of a constant state with a weight does
+        not count: it is the first of many that are done alike.
     value: of a leaf: the graph node that holds the array now (a parameter), the position of an input, the number of a
         constant.
     """
 
     __slots__ = (
-        "args", "backward", "dtype", "frozen", "key", "op", "params", "primitive", "role", "scope", "shape", "value"
+        "args", "backward", "dtype", "frozen", "invariant", "key", "op", "params", "primitive", "role", "scope",
+        "shape", "value",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +72,13 @@ class Instruction:
         self.role = role
         self.value = value
         self.frozen: Any = None if params else ()
+        if args:
+            self.invariant = args[0].invariant and all(a.invariant for a in args) and not self._is_of_state()
+        else:
+            self.invariant = role in FIXED
+
+    def _is_of_state(self) -> bool:
+        return self.op == "matmul" and self.args[0].role == PARAMETER and not self.args[0].value.needs_grad
 
     @property
     def ndim(self) -> int:

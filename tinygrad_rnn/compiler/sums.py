@@ -16,7 +16,7 @@ from ..ops.elementwise import add, multiply, subtract
 from ..ops.index import Slot, put
 from ..ops.shape import concatenate
 from .builder import Builder, rewrite, uses
-from .kinds import FIRST, Kinds, base, invariants
+from .kinds import FIRST, Kinds, base
 from .program import VIEWS, Instruction, Program
 
 FEW = 4  # so many alike terms, at least, make a sum of anything worth stacking
@@ -26,10 +26,10 @@ def collect_sums(program: Program) -> Program:
     """Make one product of each sum of products, one reduction of each sum of reductions, one scatter of each sum of
     scatters.
     """
-    invariant, counts = invariants(program), uses(program)
+    counts = uses(program)
 
     def rule(b: Builder, root: Instruction, terms: list[Instruction], old: list[Instruction]) -> Instruction | None:
-        return _combine(b, root, terms, old, invariant, counts)
+        return _combine(b, root, terms, old, counts)
 
     return _turn_products(_on_trees(program, ("add",), rule, least=2))
 
@@ -175,9 +175,9 @@ def _ordered(b: Builder, root: Instruction, terms: list[Instruction], ready: lis
 
 
 def _combine(
-    b: Builder, root: Instruction, terms: list[Instruction], old: list[Instruction], invariant: Any, counts: Any
+    b: Builder, root: Instruction, terms: list[Instruction], old: list[Instruction], counts: Any
 ) -> Instruction | None:
-    names = [_class(term, was, root, invariant, counts) for term, was in zip(terms, old, strict=True)]
+    names = [_class(term, was, root, counts) for term, was in zip(terms, old, strict=True)]
     groups: dict[Any, list[int]] = {}
     for i, name in enumerate(names):
         groups.setdefault(name or i, []).append(i)
@@ -186,7 +186,7 @@ def _combine(
     total = None
     for name, members in groups.items():
         first = [terms[i] for i in members]
-        if len(members) == 1 or not _worth_it(name[0], [old[i] for i in members], invariant):
+        if len(members) == 1 or not _worth_it(name[0], [old[i] for i in members]):
             parts = first
         else:
             parts = [_MERGE[name[0]](b, root, first)]
@@ -195,17 +195,17 @@ def _combine(
     return total if total is not None and total.shape == root.shape else None
 
 
-def _worth_it(how: str, members: list[Instruction], invariant: Any) -> bool:
+def _worth_it(how: str, members: list[Instruction]) -> bool:
     """Whether to merge: a few plain terms are better added, and products with weights are not weight gradients."""
     if how == "plain":
         return len(members) >= FEW
     if how == "matmul":
         bare = [_bare(m) for m in members]
-        return 2 * sum(any(base(a) in invariant for a in m.args) for m in bare) <= len(bare)
+        return 2 * sum(any(base(a).invariant for a in m.args) for m in bare) <= len(bare)
     return True
 
 
-def _class(term: Instruction, was: Instruction, root: Instruction, invariant: Any, counts: Any) -> Any:
+def _class(term: Instruction, was: Instruction, root: Instruction, counts: Any) -> Any:
     """What terms must share to be summed in one go: how, and the types involved; None if this one stands alone."""
     outer = term.shape
     while term.op == "reshape":
@@ -214,7 +214,7 @@ def _class(term: Instruction, was: Instruction, root: Instruction, invariant: An
         term, was = term.args[0], was.args[0] if was.op == "reshape" else was
     if term.shape != root.shape and outer != root.shape:
         return None
-    if was in invariant:
+    if was.invariant:
         return None
     if counts.get(was, 2) == 1 and outer == root.shape:
         if term.op == "matmul" and term.ndim == 2 and term.args[0].ndim == 2 and term.args[1].ndim == 2:
