@@ -5,9 +5,10 @@ Also the two passes that follow from it alone, dead code and common subexpressio
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections import defaultdict
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -129,10 +130,8 @@ class Builder:
 
     def getitem(self, x: Instruction, index: tuple[Any, ...], like: Instruction) -> Instruction:
         """A part of x; `index` in full: one non-negative int or plain slice for each axis."""
-        if all(isinstance(i, slice) and i == slice(0, n, 1) for i, n in zip(index, x.shape, strict=True)):
-            return x
-        shape = tuple(len(range(i.start, i.stop, i.step)) for i in index if isinstance(i, slice))
-        return self.emit(getitem, (x,), {"index": index}, shape, x.dtype, like)
+        shape = tuple([len(range(i.start, i.stop, i.step)) for i in index if i.__class__ is slice])
+        return x if shape == x.shape else self.emit(getitem, (x,), {"index": index}, shape, x.dtype, like)
 
     def part(self, x: Instruction, axis: int, start: int, stop: int, like: Instruction) -> Instruction:
         """Entries start to stop of one axis."""
@@ -142,6 +141,12 @@ class Builder:
     def item(self, x: Instruction, i: int, like: Instruction, axis: int = 0) -> Instruction:
         """Entry i of one axis, which goes away."""
         return self.getitem(x, tuple(i if k == axis else slice(0, n, 1) for k, n in enumerate(x.shape)), like)
+
+    def items(self, x: Instruction, likes: Sequence[Instruction]) -> list[Instruction]:
+        """All entries of the first axis, each in the place of one of `likes`."""
+        shape = x.shape[1:]
+        rest = tuple([slice(0, n, 1) for n in shape])
+        return [self.emit(getitem, (x,), {"index": (i, *rest)}, shape, x.dtype, like) for i, like in enumerate(likes)]
 
     def stack(self, parts: tuple[Instruction, ...], axis: int, like: Instruction) -> Instruction:
         """Values side by side along a new axis; consecutive parts of one array are a part of it again."""
@@ -221,14 +226,10 @@ def rewrite(program: Program, rule: Rule) -> Program:
     return program.rebuilt(new, b.order)
 
 
-def uses(program: Program) -> dict[Instruction, int]:
+def uses(program: Program) -> Counter[Instruction]:
     """How many times each value is read; being a result counts once."""
-    counts = dict.fromkeys(program.instructions, 0)
-    for ins in program.instructions:
-        for a in ins.args:
-            counts[a] += 1
-    for result in program.results():
-        counts[result] += 1
+    counts = Counter(itertools.chain.from_iterable([ins.args for ins in program.instructions]))
+    counts.update(program.results())
     return counts
 
 
@@ -245,7 +246,7 @@ def readers(program: Program) -> dict[Instruction, list[Instruction]]:
 
 def remove_dead_code(program: Program) -> Program:
     """Only what outputs and gradients need stays."""
-    return program.rebuilt({ins: ins for ins in program.instructions}, program.instructions)
+    return program.rebuilt({}, program.instructions)
 
 
 def share_common_subexpressions(program: Program) -> Program:

@@ -92,7 +92,7 @@ class _Scaling:
             return False
         index = ins.params["index"]
         columns = index[-1] if isinstance(index, tuple) and len(index) == ins.args[0].ndim else slice(None)
-        return bool(np.all(self.factor[ins.args[0]][columns] == 1.0))
+        return bool((self.factor[ins.args[0]][columns] == 1.0).all())
 
     def _opened(self, ins: Instruction) -> Instruction:
         b, x = self.b, self._argument(ins)
@@ -137,7 +137,7 @@ class _Scaling:
         wish = np.zeros(ins.shape[-1])
         for part, factors in asked:
             now = wish[part]
-            if now.shape != factors.shape or np.any((now != 0) & (now != factors)):
+            if now.shape != factors.shape or ((now != 0) & (now != factors)).any():
                 return None
             wish[part] = factors
         wish[wish == 0] = 1.0
@@ -190,14 +190,8 @@ class _Scaling:
                 ins.primitive, (self.new[ins.args[0]], self._times(self.new[ins.args[1]], wish, ins)), {}, ins.shape,
                 ins.dtype, ins,
             )  # fmt: skip
-        return b.emit(
-            ins.primitive,
-            (self.scaled.get(ins.args[0], self._sliced(ins, wish)),),
-            ins.params,
-            ins.shape,
-            ins.dtype,
-            ins,
-        )
+        base = self.scaled[ins.args[0]] if ins.args[0] in self.scaled else self._sliced(ins, wish)
+        return b.emit(ins.primitive, (base,), ins.params, ins.shape, ins.dtype, ins)
 
     def _sliced(self, ins: Instruction, wish: Demand) -> Instruction:
         """The base of a view, scaled as far as this view shows it; used where the base itself was not agreed on."""
@@ -210,10 +204,10 @@ class _Scaling:
         return self.scaled[a] if a in self.scaled else self._times(self.new[a], wish, like)
 
     def _times(self, x: Instruction, wish: Demand, like: Instruction) -> Instruction:
-        if np.all(wish == 1.0):
+        if (wish == 1.0).all():
             return x
         like = x if x.primitive is not None else like
-        if np.all(wish == wish[0]):
+        if (wish == wish[0]).all():
             return self.b.multiply(x, self.b.constant(wish[0], x.dtype), like)
         if x.op == "transpose" and x.ndim == 2:  # the weight is scaled as it lies, which is several times faster
             factor = self.b.constant(wish[:, None], x.dtype)

@@ -145,7 +145,7 @@ class Joining:
             for column, many in zip(operands, stacked, strict=True)
         ]
         made = batched(self.b, one, args, stacked, len(group))
-        return None if made is None else [self.b.item(made, i, m) for i, m in enumerate(group)]
+        return None if made is None else self.b.items(made, group)
 
     def _of_weights(self, group: list[Instruction]) -> bool:
         """Whether products have weights for right operands, which are put in place once and not at every step."""
@@ -232,7 +232,7 @@ class Joining:
             wide.append(x)
         made = self.b.emit(one.primitive, tuple(wide), one.params, (*lead, *one.shape), one.dtype, one)
         flat = self.b.reshape(made, (len(group), *one.shape), one)
-        values = {m: self.b.item(flat, i, m) for i, m in enumerate(order)}
+        values = dict(zip(order, self.b.items(flat, order), strict=True))
         return [values[m] for m in group]
 
     def _arranged(self, order: list[Instruction]) -> tuple[list[Instruction], tuple[int, ...], list[Any]] | None:
@@ -298,14 +298,14 @@ class Joining:
 
     def _stack(self, parts: tuple[Instruction, ...], axis: int, like: Instruction) -> Instruction:
         """Stacked operands: a view if they lie evenly in one value, else an instruction that planning may make free."""
-        found = side_by_side([self._place(p) for p in parts])
+        places = [self._place(p) for p in parts]
+        found = side_by_side(places)
         if found is not None:
             shape, strides = list(found.shape[1:]), list(found.strides[1:])
             shape.insert(axis, found.shape[0])
             strides.insert(axis, found.strides[0])
             return emit_view(self.b, Address(found.root, found.offset, tuple(shape), tuple(strides)), like)
-        first = self._place(parts[0])
-        places = [self._place(p) for p in parts]
+        first = places[0]
         alike = all(p[1:] == first[1:] and p.root.shape == first.root.shape for p in places)
         if axis == 0 and alike and first.root is not parts[0] and len({p.root for p in places}) == len(parts):
             # the same part of several values: stack these, and take the part of all

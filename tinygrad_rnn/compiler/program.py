@@ -9,6 +9,7 @@ output; a checker to run after every transformation; one printed line each) foll
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -88,10 +89,7 @@ class Instruction:
     @property
     def size(self) -> int:
         """Number of entries."""
-        size = 1
-        for n in self.shape:
-            size *= n
-        return size
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
@@ -130,11 +128,11 @@ class Program(NamedTuple):
     def rebuilt(self, new: dict[Instruction, Instruction], order: Iterable[Instruction] | None = None) -> Program:
         """This program with its instructions replaced, live ones only.
 
-        new: old instruction -> the one that stands for it now. order: the new instructions, operands first; by default
-        in the order of discovery.
+        new: old instruction -> the one that stands for it now, if it is another one. order: the new instructions,
+        operands first; by default in the order of discovery.
         """
-        outputs = tuple(new[o] for o in self.outputs)
-        gradients = tuple(None if g is None else new[g] for g in self.gradients)
+        outputs = tuple(new.get(o, o) for o in self.outputs)
+        gradients = tuple(None if g is None else new.get(g, g) for g in self.gradients)
         inputs = tuple(new.get(i, i) for i in self.inputs)
         cotangents = tuple(None if c is None else new.get(c, c) for c in self.cotangents)
         wanted = tuple(new.get(w, w) for w in self.wanted)
@@ -178,9 +176,9 @@ def freeze(x: Any) -> Any:
     if kind is slice:
         return ("slice", x.start, x.stop, x.step)
     if kind is int:
-        return (int, x)
+        return x
     if isinstance(x, (tuple, list)):
-        return tuple([freeze(v) for v in x])
+        return tuple([v if v.__class__ is int else freeze(v) for v in x])
     if isinstance(x, dict):
         return tuple([(k, freeze(v)) for k, v in x.items()])
     if isinstance(x, np.ndarray):

@@ -66,6 +66,8 @@ def order_terms(program: Program) -> Program:
 
 def factor(program: Program) -> Program:
     """x a + x b is x (a + b), with one product less and a sum that may not have to wait for x; likewise differences."""
+    if not any(map(_is_sum_of_products, program.instructions)):
+        return program
     counts = uses(program)
 
     def rule(b: Builder, ins: Instruction, args: tuple[Instruction, ...]) -> Instruction:
@@ -87,6 +89,16 @@ def factor(program: Program) -> Program:
         return b.again(ins, args)
 
     return rewrite(program, rule)
+
+
+def _is_sum_of_products(ins: Instruction) -> bool:
+    """Whether two products that share an operand are added or subtracted here; or anything is subtracted as -x is
+    added.
+    """
+    if ins.op not in ("add", "subtract"):
+        return False
+    left, right = ins.args
+    return right.op == "negative" or (left.op == right.op == "multiply" and any(x in right.args for x in left.args))
 
 
 def _on_trees(program: Program, ops: tuple[str, ...], rule: Any, least: int) -> Program:
