@@ -41,7 +41,16 @@ class Builder:
 
     def keep(self, ins: Instruction) -> Instruction:
         """Take over an instruction as it is, or the equal one that is there already."""
-        return self.emit(ins.primitive, ins.args, ins.params, ins.shape, ins.dtype, ins, ins)
+        primitive, known = ins.primitive, self.known
+        assert primitive is not None
+        if primitive.kind == "random":
+            self.order.append(ins)
+            return ins
+        count = len(known)
+        found = known.setdefault((primitive, ins.args, ins.identity), ins)
+        if len(known) > count:
+            self.order.append(ins)
+        return found
 
     def leaf(self, ins: Instruction) -> Instruction:
         """Take over a leaf; equal numbers become one."""
@@ -61,37 +70,16 @@ class Builder:
         shape: tuple[int, ...],
         dtype: np.dtype,
         like: Instruction,
-        same: Instruction | None = None,
     ) -> Instruction:
-        """The value of a primitive on operands. same: an instruction that says just this, reused if it is new."""
-        assert primitive is not None
-        if same is None:
-            backward = like.backward or any(map(_backward, args))
-            same = Instruction(primitive, args, params, shape, dtype, like.scope, backward, like.key)
-            if params is like.params:
-                same.frozen = like.frozen
-        if primitive.kind != "random":
-            return self._first((primitive, args, same.identity()), same)
-        self.order.append(same)
-        return same
-
-    def _first(self, name: Any, ins: Instruction) -> Instruction:
-        """The first instruction of this name: an earlier one, or this."""
-        found = self.known.get(name)
-        if found is not None:
-            return found
-        self.known[name] = ins
-        self.order.append(ins)
-        return ins
+        """The value of a primitive on operands."""
+        backward = like.backward or any(map(_backward, args))
+        identity = like.identity if params is like.params else None
+        made = Instruction(primitive, args, params, shape, dtype, like.scope, backward, like.key, identity=identity)
+        return self.keep(made)
 
     def again(self, ins: Instruction, args: tuple[Instruction, ...]) -> Instruction:
         """The same computation on other operands of the same types."""
-        if args == ins.args:
-            primitive = ins.primitive
-            if primitive is not None and primitive.kind != "random":  # as `emit` would, without its other cases
-                return self._first((primitive, args, ins.identity()), ins)
-            return self.keep(ins)
-        return self.emit(ins.primitive, args, ins.params, ins.shape, ins.dtype, ins)
+        return self.keep(ins if args == ins.args else ins.on(args))
 
     def constant(self, value: Any, dtype: np.dtype) -> Instruction:
         """A number, as a 0-d array of `dtype`, or an array."""
@@ -183,7 +171,7 @@ class Builder:
 
     def matmul(self, a: Instruction, b: Instruction, like: Instruction) -> Instruction:
         """The product of matrices, or of stacks of them."""
-        lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        lead = broadcast(a.shape[:-2], b.shape[:-2])
         return self.emit(matmul, (a, b), {}, (*lead, a.shape[-2], b.shape[-1]), a.dtype, like)
 
     def sum(self, x: Instruction, axis: tuple[int, ...], like: Instruction) -> Instruction:
@@ -195,7 +183,7 @@ class Builder:
 
     def _binary(self, primitive: Primitive, a: Instruction, b: Instruction, like: Instruction) -> Instruction:
         dtype = b.dtype if a.role == CONSTANT else a.dtype
-        return self.emit(primitive, (a, b), {}, np.broadcast_shapes(a.shape, b.shape), dtype, like)
+        return self.emit(primitive, (a, b), {}, broadcast(a.shape, b.shape), dtype, like)
 
     def add(self, a: Instruction, b: Instruction, like: Instruction) -> Instruction:
         """a + b."""
@@ -204,6 +192,11 @@ class Builder:
     def multiply(self, a: Instruction, b: Instruction, like: Instruction) -> Instruction:
         """a * b."""
         return self._binary(multiply, a, b, like)
+
+
+def broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of an elementwise result: mostly that of both operands, or of the one that is no number."""
+    return a if a == b or not b else np.broadcast_shapes(a, b)
 
 
 def _constant_name(value: Any) -> Any:
@@ -218,11 +211,12 @@ def rewrite(program: Program, rule: Rule) -> Program:
     """
     b = Builder()
     new: dict[Instruction, Instruction] = {}
+    now = new.__getitem__
     for ins in program.instructions:
         if ins.primitive is None:
             new[ins] = b.leaf(ins)
         else:
-            new[ins] = rule(b, ins, tuple([new[a] for a in ins.args]))
+            new[ins] = rule(b, ins, tuple(map(now, ins.args)))
     return program.rebuilt(new, b.order)
 
 

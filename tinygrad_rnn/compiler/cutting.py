@@ -18,7 +18,20 @@ Span = tuple[int, int]
 
 def cut_products(program: Program) -> Program:
     """Products that are read as slices of their columns only become one product per slice."""
+    if not any(map(_is_of_columns, program.instructions)):
+        return program
     return _Cutting(program).run()
+
+
+def _is_of_columns(ins: Instruction) -> bool:
+    """Whether this is a slice of the columns of a value."""
+    if ins.op != "getitem":
+        return False
+    index, x = ins.params["index"], ins.args[0]
+    if not isinstance(index, tuple) or len(index) != x.ndim:
+        return False
+    last = index[-1]
+    return isinstance(last, slice) and last.step == 1 and last.stop - last.start < x.shape[-1]
 
 
 class _Cutting:
@@ -67,7 +80,7 @@ class _Cutting:
                 return
             if reader in self.cuts and reader.shape[-1] == n and reader.op != "matmul":
                 spans |= {span: self.purpose[reader, span] for span in self.cuts[reader]}
-            elif reader.op == "getitem" and self._columns(reader):
+            elif _is_of_columns(reader):
                 last = reader.params["index"][-1]
                 spans[last.start, last.stop] = min(r.op for r in self.readers[reader])
             else:
@@ -80,13 +93,6 @@ class _Cutting:
             if self.cuts[ins] != order:
                 self.moved.add(ins)
             self.purpose.update({(ins, span): spans[span] for span in order})
-
-    def _columns(self, reader: Instruction) -> bool:
-        index = reader.params["index"]
-        if not isinstance(index, tuple) or len(index) != reader.args[0].ndim:
-            return False
-        last = index[-1]
-        return isinstance(last, slice) and last.step == 1 and last.stop - last.start < reader.args[0].shape[-1]
 
     def _buildable(self, ins: Instruction) -> bool:
         if ins.op == "add":

@@ -39,7 +39,7 @@ def _origins(program: Program) -> dict[Instruction, Instruction]:
                 found[ins] = ins
                 continue
             roots = tuple([found[a] for a in ins.args])
-            named = (primitive, ins.identity(), roots)
+            named = (primitive, ins.identity, roots)
             found[ins] = roots[0] if primitive.name in VIEWS else names.setdefault(named, ins)
     return found
 
@@ -77,7 +77,7 @@ class Kinds:
             path = paths.get(ins.scope)
             if primitive is matmul:  # what is summed of products with one weight is not what is summed of another's
                 operands = (*operands, origins.get(ins.args[1]))
-            name = (primitive, ins.identity(), operands, self.path(ins.scope) if path is None else path, backward)
+            name = (primitive, ins.identity, operands, self.path(ins.scope) if path is None else path, backward)
             number = numbers.setdefault(name, len(numbers))
             rough[ins] = number
             coarse[number].append(ins)

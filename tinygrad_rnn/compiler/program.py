@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,9 @@ VIEWS = frozenset({"reshape", "transpose", "broadcast_to", "getitem", "strided"}
 """Primitives whose output NumPy gives as a view, so that they cost no pass over the data."""
 
 
+_backward = attrgetter("backward")
+
+
 class Instruction:
     """One line of a program, and the value that it computes.
 
@@ -37,6 +41,7 @@ class Instruction:
     shape, dtype: of the value. scope: module path and time step of the op that it came from.
     backward: whether it lies behind the cut, in the part that `backward()` replays.
     key: where it belongs in time: instructions of one kind are put side by side in this order.
+    identity: a hashable stand-in for params, equal for instructions that do the same to their operands.
     invariant: whether it depends on parameters and constants only. The product of a constant state with a weight does
         not count: it is the first of many that are done alike.
     value: of a leaf: the graph node that holds the array now (a parameter), the position of an input, the number of a
@@ -44,7 +49,7 @@ class Instruction:
     """
 
     __slots__ = (
-        "args", "backward", "dtype", "frozen", "invariant", "key", "op", "params", "primitive", "role", "scope",
+        "args", "backward", "dtype", "identity", "invariant", "key", "op", "params", "primitive", "role", "scope",
         "shape", "value",
     )  # fmt: skip
 
@@ -60,6 +65,7 @@ class Instruction:
         key: int = 0,
         role: str = "",
         value: Any = None,
+        identity: Any = None,
     ) -> None:
         self.primitive = primitive
         self.op = role if primitive is None else primitive.name
@@ -72,7 +78,7 @@ class Instruction:
         self.key = key
         self.role = role
         self.value = value
-        self.frozen: Any = None if params else ()
+        self.identity: Any = identity if identity is not None else freeze(params) if params else ()
         if args:
             self.invariant = args[0].invariant and all(a.invariant for a in args) and not self._is_of_state()
         else:
@@ -96,11 +102,12 @@ class Instruction:
         """Bytes of the value."""
         return self.size * self.dtype.itemsize
 
-    def identity(self) -> Any:
-        """A hashable stand-in for params: equal for instructions that do the same to their operands."""
-        if self.frozen is None:
-            self.frozen = freeze(self.params)
-        return self.frozen
+    def on(self, args: tuple[Instruction, ...]) -> Instruction:
+        """The same computation on other operands of the same types."""
+        return Instruction(
+            self.primitive, args, self.params, self.shape, self.dtype, self.scope,
+            self.backward or any(map(_backward, args)), self.key, identity=self.identity,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         return f"<{self.op} {self.dtype}{list(self.shape)}{self.scope.where()}>"

@@ -38,17 +38,17 @@ def multiply_parts(program: Program) -> Program:
 
 def _apart(program: Program) -> set[Instruction]:
     """Joins of equal elementwise results along the last axis that nobody reads but products and sums over rows."""
-    read_by = readers(program)
-    found = set()
-    for ins in program.instructions:
-        members = _stacked_columns(ins)
-        if ins.ndim != 2 or not members or len({m.shape for m in members}) > 1:
-            continue
-        computed = all(m.primitive is not None and m.primitive.kind == "elementwise" for m in members)
-        read = [reader is not ins and _part_by_part(reader, ins) for reader in read_by[ins]]
-        if computed and read and all(read):
-            found.add(ins)
-    return found
+    joins = [ins for ins in program.instructions if ins.ndim == 2 and _is_join_of_equals(ins)]
+    read_by = readers(program) if joins else {}
+    return {ins for ins in joins if all(reader is not ins and _part_by_part(reader, ins) for reader in read_by[ins])}
+
+
+def _is_join_of_equals(ins: Instruction) -> bool:
+    """Whether a value is joined of elementwise results of one shape along its last axis."""
+    members = _stacked_columns(ins)
+    if not members or len({m.shape for m in members}) > 1:
+        return False
+    return all(m.primitive is not None and m.primitive.kind == "elementwise" for m in members)
 
 
 def _stacked_columns(ins: Instruction) -> tuple[Instruction, ...] | None:

@@ -31,7 +31,7 @@ def collect_sums(program: Program) -> Program:
     def rule(b: Builder, root: Instruction, terms: list[Instruction], old: list[Instruction]) -> Instruction | None:
         return _combine(b, root, terms, old, counts)
 
-    return _turn_products(_on_trees(program, ("add",), rule, least=2))
+    return _turn_products(_on_trees(program, counts, ("add",), rule, least=2))
 
 
 def _turn_products(program: Program) -> Program:
@@ -45,12 +45,13 @@ def _turn_products(program: Program) -> Program:
         return program
     b = Builder()
     new: dict[Instruction, Instruction] = {}
+    now = new.__getitem__
     for ins in program.instructions:
         if ins in turned:
             left, right = (b.transpose(new[a], (1, 0), ins) for a in ins.args[0].args)
             new[ins] = b.matmul(right, left, ins)
         else:
-            new[ins] = _kept(b, ins, tuple([new[a] for a in ins.args]))
+            new[ins] = _kept(b, ins, tuple(map(now, ins.args)))
     return program.rebuilt(new, b.order)
 
 
@@ -61,7 +62,7 @@ def order_terms(program: Program) -> Program:
     def rule(b: Builder, root: Instruction, terms: list[Instruction], old: list[Instruction]) -> Instruction | None:
         return _ordered(b, root, terms, [kinds().readiness(t, root.backward) for t in old])
 
-    return _on_trees(program, ("add", "multiply"), rule, least=3)
+    return _on_trees(program, uses(program), ("add", "multiply"), rule, least=3)
 
 
 def factor(program: Program) -> Program:
@@ -101,19 +102,19 @@ def _is_sum_of_products(ins: Instruction) -> bool:
     return right.op == "negative" or (left.op == right.op == "multiply" and any(x in right.args for x in left.args))
 
 
-def _on_trees(program: Program, ops: tuple[str, ...], rule: Any, least: int) -> Program:
+def _on_trees(program: Program, counts: dict[Instruction, int], ops: tuple[str, ...], rule: Any, least: int) -> Program:
     """Apply `rule(builder, root, new terms, old terms)` to each tree of one op whose inner values nobody else reads.
 
-    least: how many terms make a tree.
+    counts: how often each value is read. least: how many terms make a tree.
     """
-    counts = uses(program)
     inner = set()
     for ins in program.instructions:
-        if ins.primitive is not None and ins.primitive.name in ops and ins.dtype.kind == "f":
+        if ins.op in ops and ins.dtype.kind == "f":
             op = ins.primitive
             inner.update([a for a in ins.args if a.primitive is op and counts[a] == 1 and a.shape == ins.shape])
     b = Builder()
     new: dict[Instruction, Instruction] = {}
+    now = new.__getitem__
     for ins in program.instructions:
         if ins.primitive is None:
             new[ins] = b.leaf(ins)
@@ -121,13 +122,14 @@ def _on_trees(program: Program, ops: tuple[str, ...], rule: Any, least: int) -> 
         if ins in inner:
             continue
         made = None
-        if ins.primitive.name in ops and ins.dtype.kind == "f":
+        tree = not inner.isdisjoint(ins.args)
+        if ins.op in ops and ins.dtype.kind == "f" and (tree or least <= 2):
             terms = _terms(ins, inner)
             if len(terms) >= least:
                 made = rule(b, ins, [new[t] for t in terms], terms)
-            new[ins] = made if made is not None else _unchanged(b, ins, inner, new)
-        else:
-            new[ins] = _kept(b, ins, tuple([new[a] for a in ins.args]))
+        if made is None:
+            made = _unchanged(b, ins, inner, new) if tree else _kept(b, ins, tuple(map(now, ins.args)))
+        new[ins] = made
     return program.rebuilt(new, b.order)
 
 
@@ -234,10 +236,10 @@ def _class(term: Instruction, was: Instruction, root: Instruction, counts: Any) 
         elif term.op == "sum" and not term.params["keepdims"]:
             return ("sum", outer, term.args[0].shape, term.params["axis"])
         elif term.op == "put" and all(isinstance(p, Slot) for p in term.params["pattern"]):
-            return ("put", outer, term.identity(), tuple(a.shape for a in term.args))
+            return ("put", outer, term.identity, tuple(a.shape for a in term.args))
     if term.op in VIEWS or term.primitive is None or outer != root.shape or term.op == "stack":
         return None
-    return ("plain", was.primitive, was.identity(), tuple([a.shape for a in was.args]))
+    return ("plain", was.primitive, was.identity, tuple([a.shape for a in was.args]))
 
 
 def _bare(term: Instruction) -> Instruction:
