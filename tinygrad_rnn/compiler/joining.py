@@ -7,7 +7,7 @@ copied is joined only where that pays.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..primitive import Primitive
@@ -86,6 +86,18 @@ class Joining:
         found = self.places.get(ins)
         return address(ins, self.places) if found is None else found
 
+    def _places(self, parts: Iterable[Instruction]) -> list[Address]:
+        known = self.places
+        return [known[p] if p in known else address(p, known) for p in parts]
+
+    def _items(self, x: Instruction, group: Sequence[Instruction]) -> list[Instruction]:
+        """The entries of a value, each in the place of a member of the group. Where they lie is noted at once."""
+        root, offset, shape, strides = self._place(x)
+        items = self.b.items(x, group)
+        for i, item in enumerate(items):
+            self.places[item] = Address(root, offset + i * strides[0], shape[1:], strides[1:])
+        return items
+
     def _stacked_place(self, place: Address) -> Address:
         """Where a value, or a part of it, lies in the first stack that it was put into, if in any."""
         stack = self.stacks.get(place.root)
@@ -103,7 +115,7 @@ class Joining:
         by_value: dict[Any, list[Instruction]] = defaultdict(list)
         by_part: dict[Any, list[Instruction]] = defaultdict(list)
         mixed: dict[Any, list[Instruction]] = defaultdict(list)  # one operand per part, the others by value
-        found = [[self._place(self.new[a]) for a in m.args] for m in group]
+        found = [self._places([self.new[a] for a in m.args]) for m in group]
         few = [len({p.root for p in column}) <= 2 for column in zip(*found, strict=True)]
         for m, places in zip(group, found, strict=True):
             by_value[tuple([p.root for p in places])].append(m)
@@ -145,7 +157,7 @@ class Joining:
             for column, many in zip(operands, stacked, strict=True)
         ]
         made = batched(self.b, one, args, stacked, len(group))
-        return None if made is None else self.b.items(made, group)
+        return None if made is None else self._items(made, group)
 
     def _of_weights(self, group: list[Instruction]) -> bool:
         """Whether products have weights for right operands, which are put in place once and not at every step."""
@@ -165,7 +177,7 @@ class Joining:
         """
         for i, many in enumerate(stacked):
             if many and group[0].args[i].nbytes > LARGE:
-                places = [self._place(x) for x in operands[i]]
+                places = self._places(operands[i])
                 tall = i == 0 and not stacked[1] and _in_rows(places)
                 if not tall and side_by_side(places) is None:
                     return False
@@ -192,7 +204,7 @@ class Joining:
         if one.args[0].ndim != 2 or one.args[1].ndim != 2:
             return None
         # the weights may be large: they are copied once for all rows
-        if one.args[0].nbytes > LARGE and not _in_rows([self._place(x) for x in lefts]):
+        if one.args[0].nbytes > LARGE and not _in_rows(self._places(lefts)):
             return None
         rows = lefts[0] if n == 1 else self._stack(tuple(lefts), 0, one)
         rows = b.reshape(rows, (n * one.shape[0], rows.shape[-1]), one)
@@ -213,7 +225,7 @@ class Joining:
         # as an operand lies that is one value, so that the result may be written over it; else by time
         found = None
         for i in range(len(group[0].args)):
-            places = [self._place(self.new[m.args[i]]) for m in group]
+            places = self._places([self.new[m.args[i]] for m in group])
             if all(p.root is places[0].root for p in places) and len({p.offset for p in places}) == len(group):
                 offset = {m: p.offset for m, p in zip(group, places, strict=True)}
                 found = self._arranged(sorted(group, key=offset.__getitem__))
@@ -232,7 +244,7 @@ class Joining:
             wide.append(x)
         made = self.b.emit(one.primitive, tuple(wide), one.params, (*lead, *one.shape), one.dtype, one)
         flat = self.b.reshape(made, (len(group), *one.shape), one)
-        values = dict(zip(order, self.b.items(flat, order), strict=True))
+        values = dict(zip(order, self._items(flat, order), strict=True))
         return [values[m] for m in group]
 
     def _arranged(self, order: list[Instruction]) -> tuple[list[Instruction], tuple[int, ...], list[Any]] | None:
@@ -247,7 +259,7 @@ class Joining:
             if all(p is parts[0] for p in parts):
                 columns.append((parts[0], None))
                 continue
-            places = [self._place(p) for p in parts]
+            places = self._places(parts)
             even = evenly(places)
             if even is None and self.kinds.of[order[0]] not in self.kinds.loops:
                 even = evenly([self._stacked_place(p) for p in places])
@@ -280,7 +292,7 @@ class Joining:
     def _beside(self, group: Sequence[Instruction], i: int) -> bool:
         """Whether an operand of all members lies side by side already, or can be made to without copying."""
         parts = [self.new[m.args[i]] for m in group]
-        places = [self._place(p) for p in parts]
+        places = self._places(parts)
         if side_by_side(places) is not None:
             return True
         if self.kinds.of[group[0]] in self.kinds.loops:
@@ -298,7 +310,7 @@ class Joining:
 
     def _stack(self, parts: tuple[Instruction, ...], axis: int, like: Instruction) -> Instruction:
         """Stacked operands: a view if they lie evenly in one value, else an instruction that planning may make free."""
-        places = [self._place(p) for p in parts]
+        places = self._places(parts)
         found = side_by_side(places)
         if found is not None:
             shape, strides = list(found.shape[1:]), list(found.strides[1:])

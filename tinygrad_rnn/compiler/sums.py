@@ -60,7 +60,8 @@ def order_terms(program: Program) -> Program:
     kinds = functools.cache(lambda: Kinds(program))  # few loops have nothing to order, but those are short
 
     def rule(b: Builder, root: Instruction, terms: list[Instruction], old: list[Instruction]) -> Instruction | None:
-        return _ordered(b, root, terms, [kinds().readiness(t, root.backward) for t in old])
+        readiness = kinds().readiness
+        return _ordered(b, root, terms, [readiness(t, root.backward) for t in old])
 
     return _on_trees(program, uses(program), ("add", "multiply"), rule, least=3)
 
