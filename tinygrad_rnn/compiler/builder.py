@@ -74,8 +74,7 @@ class Builder:
         """The value of a primitive on operands."""
         backward = like.backward or any(map(_backward, args))
         identity = like.identity if params is like.params else None
-        made = Instruction(primitive, args, params, shape, dtype, like.scope, backward, like.key, identity=identity)
-        return self.keep(made)
+        return self.keep(Instruction(primitive, args, params, shape, dtype, like.scope, backward, like.key, identity))
 
     def again(self, ins: Instruction, args: tuple[Instruction, ...]) -> Instruction:
         """The same computation on other operands of the same types."""

@@ -63,9 +63,9 @@ class Instruction:
         scope: Scope = NOWHERE,
         backward: bool = False,
         key: int = 0,
+        identity: Any = None,
         role: str = "",
         value: Any = None,
-        identity: Any = None,
     ) -> None:
         self.primitive = primitive
         self.op = role if primitive is None else primitive.name
@@ -106,7 +106,7 @@ class Instruction:
         """The same computation on other operands of the same types."""
         return Instruction(
             self.primitive, args, self.params, self.shape, self.dtype, self.scope,
-            self.backward or any(map(_backward, args)), self.key, identity=self.identity,
+            self.backward or any(map(_backward, args)), self.key, self.identity,
         )  # fmt: skip
 
     def __repr__(self) -> str:
