@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..ops.contract import matmul
@@ -97,13 +97,13 @@ class Kinds:
         """Split by weights and by where the operands come from; a leaf operand (an initial state) fits to anything."""
         if len(members) == 1:
             return [members]
-        positions = range(len(members[0].args))
-        weights = [sum([m.args[i].invariant for m in members]) * 2 > len(members) for i in positions]
+        columns = zip(*[m.args for m in members], strict=True)
+        names = list(zip(*[self._named(column, rough) for column in columns], strict=True))
+        if len(set(names)) <= 1:
+            return [members]
         split: dict[Any, list[Instruction]] = defaultdict(list)
-        for m in members:
-            split[tuple([self._origin(m.args[i], weights[i], rough) for i in positions])].append(m)
-        if len(split) == 1:
-            return split.values()
+        for m, name in zip(members, names, strict=True):
+            split[name].append(m)
         loose = [name for name in split if None in name]
         for name in loose:
             fitting = [
@@ -115,12 +115,11 @@ class Kinds:
                 split[max(fitting, key=lambda other: len(split[other]))].extend(split.pop(name))
         return split.values()
 
-    def _origin(self, a: Instruction, weight: bool, rough: dict[Instruction, Any]) -> Any:
-        if weight:
-            return self._origins.get(a)
-        while a.primitive is not None and a.primitive.name in VIEWS:
-            a = a.args[0]
-        return rough.get(a)
+    def _named(self, column: Sequence[Instruction], rough: dict[Instruction, Any]) -> list[Any]:
+        """What tells one operand of some members from that of others: its weight, if most read one, else its kind."""
+        if sum([a.invariant for a in column]) * 2 > len(column):
+            return [self._origins.get(a) for a in column]
+        return [rough[a] if a in rough else rough.get(base(a)) for a in column]
 
     @functools.cached_property
     def loops(self) -> set[int]:
@@ -165,8 +164,9 @@ def recurrent(program: Program, kinds: Kinds) -> set[int]:
     for ins, number in kinds.of.items():
         for a in ins.args:
             origin = base(a)
-            if origin in kinds.of and origin.backward == ins.backward:
-                edges[kinds.of[origin]].add(number)
+            source = kinds.of.get(origin)
+            if source is not None and origin.backward == ins.backward:
+                edges[source].add(number)
     index: dict[int, int] = {}
     low: dict[int, int] = {}
     stack: list[int] = []
