@@ -122,12 +122,13 @@ class Builder:
 
     def part(self, x: Instruction, axis: int, start: int, stop: int, like: Instruction) -> Instruction:
         """Entries start to stop of one axis."""
-        index = tuple(slice(start, stop, 1) if i == axis else slice(0, n, 1) for i, n in enumerate(x.shape))
-        return self.getitem(x, index, like)
+        index = [slice(start, stop, 1) if i == axis else slice(0, n, 1) for i, n in enumerate(x.shape)]
+        return self.getitem(x, tuple(index), like)
 
     def item(self, x: Instruction, i: int, like: Instruction, axis: int = 0) -> Instruction:
         """Entry i of one axis, which goes away."""
-        return self.getitem(x, tuple(i if k == axis else slice(0, n, 1) for k, n in enumerate(x.shape)), like)
+        index = [i if k == axis else slice(0, n, 1) for k, n in enumerate(x.shape)]
+        return self.getitem(x, tuple(index), like)
 
     def items(self, x: Instruction, likes: Sequence[Instruction]) -> list[Instruction]:
         """All entries of the first axis, each in the place of one of `likes`."""

@@ -137,7 +137,7 @@ class _Scaling:
         wish = np.zeros(ins.shape[-1])
         for part, factors in asked:
             now = wish[part]
-            if now.shape != factors.shape or ((now != 0) & (now != factors)).any():
+            if now.shape != factors.shape or (now.any() and ((now != 0) & (now != factors)).any()):
                 return None
             wish[part] = factors
         wish[wish == 0] = 1.0

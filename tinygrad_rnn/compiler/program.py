@@ -38,7 +38,7 @@ class Instruction:
     primitive: what runs; None for a leaf. role: what kind of leaf, "" for all others. op: the name of the primitive, or
         the role.
     args: the instructions of its array arguments. params: the other arguments, by name.
-    shape, dtype: of the value. scope: module path and time step of the op that it came from.
+    shape, ndim, dtype: of the value. scope: module path and time step of the op that it came from.
     backward: whether it lies behind the cut, in the part that `backward()` replays.
     key: where it belongs in time: instructions of one kind are put side by side in this order.
     identity: a hashable stand-in for params, equal for instructions that do the same to their operands.
@@ -49,8 +49,8 @@ class Instruction:
     """
 
     __slots__ = (
-        "args", "backward", "dtype", "identity", "invariant", "key", "op", "params", "primitive", "role", "scope",
-        "shape", "value",
+        "args", "backward", "dtype", "identity", "invariant", "key", "ndim", "op", "params", "primitive", "role",
+        "scope", "shape", "value",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +72,7 @@ class Instruction:
         self.args = args
         self.params = params
         self.shape = shape
+        self.ndim = len(shape)
         self.dtype = dtype
         self.scope = scope
         self.backward = backward
@@ -86,11 +87,6 @@ class Instruction:
 
     def _is_of_state(self) -> bool:
         return self.op == "matmul" and self.args[0].role == PARAMETER and not self.args[0].value.needs_grad
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
 
     @property
     def size(self) -> int:

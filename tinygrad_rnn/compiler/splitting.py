@@ -173,6 +173,8 @@ class _Splitting:
 
     def _spans(self, ins: Instruction, args: tuple[Instruction, ...]) -> list[Span] | None:
         """The columns in which an operand was split, where all operands that were joined agree."""
+        if self.split.isdisjoint(args):
+            return None
         found = None
         for a in args:
             if a in self.parts and a.shape[-1] == ins.shape[-1]:
@@ -183,7 +185,7 @@ class _Splitting:
                 if found is not None and spans != found:
                     return None
                 found = spans
-        return found if any(a in self.split for a in args) else None
+        return found
 
     def _piece(self, ins: Instruction, span: Span) -> Instruction:
         """Some columns of an elementwise operation."""
