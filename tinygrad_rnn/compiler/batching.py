@@ -85,7 +85,7 @@ class _Agenda:
                 heapq.heappop(self.waiting)
                 self.ready.pop(place, None)
                 continue
-            batch = min(batches, key=self._priority)
+            batch = min(batches, key=self._priority) if len(batches) > 1 else next(iter(batches))
             # by time; the parts of one wide operation, which have one time, in their order in the program
             group = sorted(batches.pop(batch), key=lambda ins: (ins.key, self.position[ins]))
             self._count_off(group, batch)

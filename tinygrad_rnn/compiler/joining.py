@@ -70,7 +70,9 @@ class Joining:
     def done(self, group: list[Instruction]) -> list[Instruction]:
         """The values of a group, in its order: of one instruction if that is possible and pays; else of smaller groups,
         or one by one."""
-        made = self._together(group) if len(group) > 1 else None
+        if len(group) == 1:
+            return [self._single(group[0])]
+        made = self._together(group)
         values = dict(zip(group, made, strict=True)) if made is not None else {}
         if made is None and len(group) > 2 and (group[0].op == "matmul" or _is_elementwise(group[0])):
             for split in self._splits(group):
