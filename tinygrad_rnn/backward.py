@@ -57,6 +57,7 @@ def sweep(  # noqa: C901  (the hot loop: a call saved here is a tenth of the cos
             totals.add(root, seed)
     found: dict[Node, tuple[Any, bool]] = {}
     before = STATE.get()
+    within: State | None = None
     anomaly = current().watched & BIRTHS
     spoilt = ""
     try:
@@ -66,7 +67,10 @@ def sweep(  # noqa: C901  (the hot loop: a call saved here is a tenth of the cos
                 g = totals.settled(node, g)
             if create_graph:
                 g = totals.placed(node, g)
-                STATE.set(State(before, at_scope(node.scope.as_backward()), None))
+                behind = node.scope.as_backward()
+                if within is None or within.scope is not behind:
+                    within = State(before, at_scope(behind), None)
+                STATE.set(within)
             if g is None:
                 continue
             if node.hooks:

@@ -30,13 +30,14 @@ class Scope:
     backward: whether the op belongs to a recorded backward sweep.
     """
 
-    __slots__ = ("backward", "name", "parent", "step")
+    __slots__ = ("_behind", "backward", "name", "parent", "step")
 
     def __init__(self, name: str | None, step: int | None, parent: Scope | None, backward: bool = False) -> None:
         self.name = name
         self.step = step
         self.parent = parent
         self.backward = backward
+        self._behind: Scope | None = None
 
     @property
     def path(self) -> str:
@@ -55,7 +56,11 @@ class Scope:
 
     def as_backward(self) -> Scope:
         """This place, in a recorded backward sweep."""
-        return self if self.backward else Scope(self.name, self.step, self.parent, backward=True)
+        if self.backward:
+            return self
+        if self._behind is None:
+            self._behind = Scope(self.name, self.step, self.parent, backward=True)
+        return self._behind
 
     def where(self) -> str:
         """The place as a phrase for error messages: " in rnn.cell at t=3", or nothing at the top."""

@@ -2,10 +2,15 @@
 more from step to step.
 """
 
+import gc
+
 import pytest
 
+import tinygrad_rnn as tg
 from tests.benchmarks.memory import BOUND, measure
 from tests.benchmarks.workloads import WORKLOADS
+from tests.compiler.loops import batch, loss_of, weights
+from tinygrad_rnn.compiler.program import Instruction
 
 QUICK = ("W1", "W2", "W9")
 
@@ -21,3 +26,20 @@ def test_buffers_are_little_more_than_the_experts_and_none_is_added(name):
         assert found.kept <= BOUND * expert, f"{side}: {found.kept:,} bytes against {expert:,}"
         assert found.grown == 0, f"{side}: {found.grown} bytes more in arrays"
         assert found.objects < 2000, f"{side}: {found.objects} bytes more in objects"
+
+
+def test_what_compiling_made_is_not_searched_for_garbage_while_it_is_young():
+    compiled = tg.compile(loss_of("lstm", weights("lstm")))
+    compiled(*batch()).backward()
+    young = [x for generation in (0, 1) for x in gc.get_objects(generation=generation)]
+    assert not any(isinstance(x, Instruction) for x in young)
+
+
+def test_what_the_user_keeps_from_being_searched_stays_so():
+    mine = [[] for _ in range(1000)]
+    gc.freeze()
+    try:
+        tg.compile(loss_of("tanh", weights("tanh")))(*batch())
+        assert gc.get_freeze_count() >= len(mine)
+    finally:
+        gc.unfreeze()

@@ -5,7 +5,19 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.compiler.loops import batch, loss_of, weights
-from tinygrad_rnn.compiler.program import COTANGENT, INPUT, Instruction, Program, check, freeze, interpret, show, sort
+from tinygrad_rnn.compiler.program import (
+    CONSTANT,
+    COTANGENT,
+    INPUT,
+    PARAMETER,
+    Instruction,
+    Program,
+    check,
+    freeze,
+    interpret,
+    show,
+    sort,
+)  # fmt: skip
 from tinygrad_rnn.compiler.signature import flatten
 from tinygrad_rnn.compiler.trace import record
 from tinygrad_rnn.ops.elementwise import add, tanh
@@ -96,6 +108,22 @@ def test_frozen_params_are_equal_exactly_when_params_are():
     assert freeze({"index": (slice(1, 2), 3)}) != freeze({"index": (slice(1, 3), 3)})
     assert freeze({"k": 1}) != freeze({"k": 1.0})
     assert hash(freeze({"a": [np.ones(2)], "b": slice(None)})) is not None
+
+
+def test_what_is_made_of_parameters_and_constants_alone_is_invariant():
+    x, weight, number = leaf(), leaf(role=PARAMETER), leaf(role=CONSTANT)
+    assert op(tanh, op(add, weight, number)).invariant
+    assert not op(add, weight, x).invariant
+    assert not op(add, x, weight).invariant
+    assert not leaf(role=COTANGENT).invariant
+
+
+def test_a_computation_on_other_operands_keeps_all_but_its_side_of_the_cut():
+    x, y, g = leaf(), leaf(), leaf(role=COTANGENT, backward=True)
+    one = op(tanh, x)
+    other, behind = one.on((y,)), one.on((g,))
+    assert (other.args, other.backward, behind.args, behind.backward) == ((y,), False, (g,), True)
+    assert (other.identity, other.shape, other.dtype) == (one.identity, one.shape, one.dtype)
 
 
 def test_a_deep_recording_needs_no_recursion():

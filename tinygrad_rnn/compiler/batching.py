@@ -18,7 +18,7 @@ from .builder import Builder
 from .joining import Joining
 from .kinds import Kinds
 from .program import VIEWS, Instruction, Program
-from .windows import Batch, batches
+from .windows import Batch, batches, times
 
 
 def batch(program: Program) -> Program:
@@ -41,9 +41,9 @@ class _Agenda:
         self.new: dict[Instruction, Instruction] = {}
         self.ready: dict[int, dict[Batch, list[Instruction]]] = {}  # by window, or LOOPS
         self.waiting: list[int] = []  # a heap of the keys of `ready`
-        self.batch = batches(self.kinds, self.loops)
+        self.time = times(self.kinds.of)
+        self.batch = batches(self.kinds, self.loops, self.time)
         self.position = {ins: i for i, ins in enumerate(program.instructions)}
-        self.time = {ins: ins.scope.t for ins in self.batch}
         self.left: dict[Any, int] = defaultdict(int)  # of a batch, and of each time step of it
         for ins, batch in self.batch.items():
             self.left[batch] += 1
@@ -85,7 +85,7 @@ class _Agenda:
                 heapq.heappop(self.waiting)
                 self.ready.pop(place, None)
                 continue
-            batch = min(batches, key=self._priority)
+            batch = min(batches, key=self._priority) if len(batches) > 1 else next(iter(batches))
             # by time; the parts of one wide operation, which have one time, in their order in the program
             group = sorted(batches.pop(batch), key=lambda ins: (ins.key, self.position[ins]))
             self._count_off(group, batch)

@@ -16,7 +16,6 @@ from ..ops.shape import concatenate
 from ..primitive import Primitive
 from .address import Address, address, contiguous
 from .builder import Builder, readers
-from .kinds import invariants
 from .program import Instruction, Program
 
 WORTH = 6
@@ -46,7 +45,6 @@ class _Folding:
 
     def __init__(self, x: Instruction, program: Program) -> None:
         self.x = x
-        self.known = invariants(program)
         self.readers = readers(program)
         self.views = [x]
         self.sums: dict[Instruction, Instruction] = {}
@@ -80,13 +78,13 @@ class _Folding:
         return ins.op == "reshape" and ins.shape[-1:] == (D,)
 
     def _has_bias(self, product: Instruction) -> bool:
-        if product.args[1] not in self.known or len(self.readers[product]) != 1:
+        if not product.args[1].invariant or len(self.readers[product]) != 1:
             return False
         (total,) = self.readers[product]
         if total.op != "add" or total is product or total.shape != product.shape or total.dtype != product.dtype:
             return False
         bias = total.args[1] if total.args[0] is product else total.args[0]
-        if bias not in self.known or bias.size != product.shape[1] or bias.dtype != product.dtype:
+        if not bias.invariant or bias.size != product.shape[1] or bias.dtype != product.dtype:
             return False
         self.sums[product] = total
         return bias.ndim > 0 and bias.shape[-1] == bias.size

@@ -5,9 +5,10 @@ Also the two passes that follow from it alone, dead code and common subexpressio
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections import defaultdict
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -40,7 +41,16 @@ class Builder:
 
     def keep(self, ins: Instruction) -> Instruction:
         """Take over an instruction as it is, or the equal one that is there already."""
-        return self.emit(ins.primitive, ins.args, ins.params, ins.shape, ins.dtype, ins, ins)
+        primitive, known = ins.primitive, self.known
+        assert primitive is not None
+        if primitive.kind == "random":
+            self.order.append(ins)
+            return ins
+        count = len(known)
+        found = known.setdefault((primitive, ins.args, ins.identity), ins)
+        if len(known) > count:
+            self.order.append(ins)
+        return found
 
     def leaf(self, ins: Instruction) -> Instruction:
         """Take over a leaf; equal numbers become one."""
@@ -60,37 +70,15 @@ class Builder:
         shape: tuple[int, ...],
         dtype: np.dtype,
         like: Instruction,
-        same: Instruction | None = None,
     ) -> Instruction:
-        """The value of a primitive on operands. same: an instruction that says just this, reused if it is new."""
-        assert primitive is not None
-        if same is None:
-            backward = like.backward or any(map(_backward, args))
-            same = Instruction(primitive, args, params, shape, dtype, like.scope, backward, like.key)
-            if params is like.params:
-                same.frozen = like.frozen
-        if primitive.kind != "random":
-            return self._first((primitive, args, same.identity()), same)
-        self.order.append(same)
-        return same
-
-    def _first(self, name: Any, ins: Instruction) -> Instruction:
-        """The first instruction of this name: an earlier one, or this."""
-        found = self.known.get(name)
-        if found is not None:
-            return found
-        self.known[name] = ins
-        self.order.append(ins)
-        return ins
+        """The value of a primitive on operands."""
+        backward = like.backward or any(map(_backward, args))
+        identity = like.identity if params is like.params else None
+        return self.keep(Instruction(primitive, args, params, shape, dtype, like.scope, backward, like.key, identity))
 
     def again(self, ins: Instruction, args: tuple[Instruction, ...]) -> Instruction:
         """The same computation on other operands of the same types."""
-        if args == ins.args:
-            primitive = ins.primitive
-            if primitive is not None and primitive.kind != "random":  # as `emit` would, without its other cases
-                return self._first((primitive, args, ins.identity()), ins)
-            return self.keep(ins)
-        return self.emit(ins.primitive, args, ins.params, ins.shape, ins.dtype, ins)
+        return self.keep(ins if args == ins.args else ins.on(args))
 
     def constant(self, value: Any, dtype: np.dtype) -> Instruction:
         """A number, as a 0-d array of `dtype`, or an array."""
@@ -129,19 +117,24 @@ class Builder:
 
     def getitem(self, x: Instruction, index: tuple[Any, ...], like: Instruction) -> Instruction:
         """A part of x; `index` in full: one non-negative int or plain slice for each axis."""
-        if all(isinstance(i, slice) and i == slice(0, n, 1) for i, n in zip(index, x.shape, strict=True)):
-            return x
-        shape = tuple(len(range(i.start, i.stop, i.step)) for i in index if isinstance(i, slice))
-        return self.emit(getitem, (x,), {"index": index}, shape, x.dtype, like)
+        shape = tuple([len(range(i.start, i.stop, i.step)) for i in index if i.__class__ is slice])
+        return x if shape == x.shape else self.emit(getitem, (x,), {"index": index}, shape, x.dtype, like)
 
     def part(self, x: Instruction, axis: int, start: int, stop: int, like: Instruction) -> Instruction:
         """Entries start to stop of one axis."""
-        index = tuple(slice(start, stop, 1) if i == axis else slice(0, n, 1) for i, n in enumerate(x.shape))
-        return self.getitem(x, index, like)
+        index = [slice(start, stop, 1) if i == axis else slice(0, n, 1) for i, n in enumerate(x.shape)]
+        return self.getitem(x, tuple(index), like)
 
     def item(self, x: Instruction, i: int, like: Instruction, axis: int = 0) -> Instruction:
         """Entry i of one axis, which goes away."""
-        return self.getitem(x, tuple(i if k == axis else slice(0, n, 1) for k, n in enumerate(x.shape)), like)
+        index = [i if k == axis else slice(0, n, 1) for k, n in enumerate(x.shape)]
+        return self.getitem(x, tuple(index), like)
+
+    def items(self, x: Instruction, likes: Sequence[Instruction]) -> list[Instruction]:
+        """All entries of the first axis, each in the place of one of `likes`."""
+        shape = x.shape[1:]
+        rest = tuple([slice(0, n, 1) for n in shape])
+        return [self.emit(getitem, (x,), {"index": (i, *rest)}, shape, x.dtype, like) for i, like in enumerate(likes)]
 
     def stack(self, parts: tuple[Instruction, ...], axis: int, like: Instruction) -> Instruction:
         """Values side by side along a new axis; consecutive parts of one array are a part of it again."""
@@ -178,7 +171,7 @@ class Builder:
 
     def matmul(self, a: Instruction, b: Instruction, like: Instruction) -> Instruction:
         """The product of matrices, or of stacks of them."""
-        lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        lead = broadcast(a.shape[:-2], b.shape[:-2])
         return self.emit(matmul, (a, b), {}, (*lead, a.shape[-2], b.shape[-1]), a.dtype, like)
 
     def sum(self, x: Instruction, axis: tuple[int, ...], like: Instruction) -> Instruction:
@@ -190,7 +183,7 @@ class Builder:
 
     def _binary(self, primitive: Primitive, a: Instruction, b: Instruction, like: Instruction) -> Instruction:
         dtype = b.dtype if a.role == CONSTANT else a.dtype
-        return self.emit(primitive, (a, b), {}, np.broadcast_shapes(a.shape, b.shape), dtype, like)
+        return self.emit(primitive, (a, b), {}, broadcast(a.shape, b.shape), dtype, like)
 
     def add(self, a: Instruction, b: Instruction, like: Instruction) -> Instruction:
         """a + b."""
@@ -199,6 +192,11 @@ class Builder:
     def multiply(self, a: Instruction, b: Instruction, like: Instruction) -> Instruction:
         """a * b."""
         return self._binary(multiply, a, b, like)
+
+
+def broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of an elementwise result: mostly that of both operands, or of the one that is no number."""
+    return a if a == b or not b else np.broadcast_shapes(a, b)
 
 
 def _constant_name(value: Any) -> Any:
@@ -213,22 +211,19 @@ def rewrite(program: Program, rule: Rule) -> Program:
     """
     b = Builder()
     new: dict[Instruction, Instruction] = {}
+    now = new.__getitem__
     for ins in program.instructions:
         if ins.primitive is None:
             new[ins] = b.leaf(ins)
         else:
-            new[ins] = rule(b, ins, tuple([new[a] for a in ins.args]))
+            new[ins] = rule(b, ins, tuple(map(now, ins.args)))
     return program.rebuilt(new, b.order)
 
 
-def uses(program: Program) -> dict[Instruction, int]:
+def uses(program: Program) -> Counter[Instruction]:
     """How many times each value is read; being a result counts once."""
-    counts = dict.fromkeys(program.instructions, 0)
-    for ins in program.instructions:
-        for a in ins.args:
-            counts[a] += 1
-    for result in program.results():
-        counts[result] += 1
+    counts = Counter(itertools.chain.from_iterable([ins.args for ins in program.instructions]))
+    counts.update(program.results())
     return counts
 
 
@@ -245,7 +240,7 @@ def readers(program: Program) -> dict[Instruction, list[Instruction]]:
 
 def remove_dead_code(program: Program) -> Program:
     """Only what outputs and gradients need stays."""
-    return program.rebuilt({ins: ins for ins in program.instructions}, program.instructions)
+    return program.rebuilt({}, program.instructions)
 
 
 def share_common_subexpressions(program: Program) -> Program:

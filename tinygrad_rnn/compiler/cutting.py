@@ -10,7 +10,6 @@ import itertools
 from typing import Any
 
 from .builder import Builder, readers
-from .kinds import invariants
 from .program import Instruction, Program
 
 Span = tuple[int, int]
@@ -19,7 +18,20 @@ Span = tuple[int, int]
 
 def cut_products(program: Program) -> Program:
     """Products that are read as slices of their columns only become one product per slice."""
+    if not any(map(_is_of_columns, program.instructions)):
+        return program
     return _Cutting(program).run()
+
+
+def _is_of_columns(ins: Instruction) -> bool:
+    """Whether this is a slice of the columns of a value."""
+    if ins.op != "getitem":
+        return False
+    index, x = ins.params["index"], ins.args[0]
+    if not isinstance(index, tuple) or len(index) != x.ndim:
+        return False
+    last = index[-1]
+    return isinstance(last, slice) and last.step == 1 and last.stop - last.start < x.shape[-1]
 
 
 class _Cutting:
@@ -27,7 +39,6 @@ class _Cutting:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.invariant = invariants(program)
         self.readers = readers(program)
         self.cuts: dict[Instruction, list[Span]] = {}  # in the order in which they are to be computed
         self.moved: set[Instruction] = set()  # those that are not cut from left to right
@@ -60,7 +71,7 @@ class _Cutting:
 
     def _gather(self, ins: Instruction) -> None:
         """Cut a value if each of its readers is a slice of its columns, or is itself cut; all in the same places."""
-        if ins in self.invariant or not self._buildable(ins):
+        if ins.invariant or not self._buildable(ins):
             return
         n = ins.shape[-1]
         spans: dict[Span, str] = {}
@@ -69,7 +80,7 @@ class _Cutting:
                 return
             if reader in self.cuts and reader.shape[-1] == n and reader.op != "matmul":
                 spans |= {span: self.purpose[reader, span] for span in self.cuts[reader]}
-            elif reader.op == "getitem" and self._columns(reader):
+            elif _is_of_columns(reader):
                 last = reader.params["index"][-1]
                 spans[last.start, last.stop] = min(r.op for r in self.readers[reader])
             else:
@@ -83,18 +94,11 @@ class _Cutting:
                 self.moved.add(ins)
             self.purpose.update({(ins, span): spans[span] for span in order})
 
-    def _columns(self, reader: Instruction) -> bool:
-        index = reader.params["index"]
-        if not isinstance(index, tuple) or len(index) != reader.args[0].ndim:
-            return False
-        last = index[-1]
-        return isinstance(last, slice) and last.step == 1 and last.stop - last.start < reader.args[0].shape[-1]
-
     def _buildable(self, ins: Instruction) -> bool:
         if ins.op == "add":
-            return all(a in self.invariant or a.shape[-1:] == ins.shape[-1:] for a in ins.args)
+            return all(a.invariant or a.shape[-1:] == ins.shape[-1:] for a in ins.args)
         if ins.op == "matmul":
-            return ins.args[1] in self.invariant and ins.args[1].ndim == 2 and ins.args[0].ndim >= 2
+            return ins.args[1].invariant and ins.args[1].ndim == 2 and ins.args[0].ndim >= 2
         if ins.op == "getitem":
             index = ins.params["index"]
             full = isinstance(index, tuple) and len(index) == ins.args[0].ndim and isinstance(index[-1], slice)
@@ -109,7 +113,7 @@ class _Cutting:
         b, whole = self.b, self.new[a]
         if not whole.ndim or whole.shape[-1] != ins.shape[-1]:
             return whole  # one column, or a number, for all
-        if ins in self.moved and a in self.invariant:
+        if ins in self.moved and a.invariant:
             return b.item(self._reordered(a, ins), k, ins)
         return b.part(whole, whole.ndim - 1, start, stop, ins)
 

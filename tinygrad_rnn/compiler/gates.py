@@ -19,7 +19,6 @@ import numpy as np
 
 from ..ops.elementwise import exp, minimum, reciprocal, tanh
 from .builder import Builder, readers, uses
-from .kinds import invariants
 from .machine import tanh_is_fast
 from .program import Instruction, Program
 from .saturation import rough
@@ -55,7 +54,6 @@ class _Scaling:
         self.gates = gates
         self.by_tanh = by_tanh
         self.scale = 0.5 if by_tanh else -1.0
-        self.invariant = invariants(program)
         self.counts = uses(program)
         self.asked: dict[Instruction, list[tuple[Any, Demand]]] = defaultdict(list)  # (slice of the last axis, factors)
         self.factor: dict[Instruction, Demand] = {}  # values that are built scaled
@@ -94,7 +92,7 @@ class _Scaling:
             return False
         index = ins.params["index"]
         columns = index[-1] if isinstance(index, tuple) and len(index) == ins.args[0].ndim else slice(None)
-        return bool(np.all(self.factor[ins.args[0]][columns] == 1.0))
+        return bool((self.factor[ins.args[0]][columns] == 1.0).all())
 
     def _opened(self, ins: Instruction) -> Instruction:
         b, x = self.b, self._argument(ins)
@@ -133,13 +131,13 @@ class _Scaling:
         so.
         """
         asked = self.asked.get(ins)
-        if not asked or not ins.ndim or ins in self.invariant or not self._buildable(ins):
+        if not asked or not ins.ndim or ins.invariant or not self._buildable(ins):
             return None
         silent = self.counts[ins] - len(asked)
         wish = np.zeros(ins.shape[-1])
         for part, factors in asked:
             now = wish[part]
-            if now.shape != factors.shape or np.any((now != 0) & (now != factors)):
+            if now.shape != factors.shape or (now.any() and ((now != 0) & (now != factors)).any()):
                 return None
             wish[part] = factors
         wish[wish == 0] = 1.0
@@ -162,7 +160,7 @@ class _Scaling:
         if ins.op == "add":
             return all(a.ndim and a.shape[-1] == ins.shape[-1] for a in ins.args)
         if ins.op == "matmul":
-            return ins.args[1] in self.invariant and ins.args[0].ndim >= 2 and ins.args[1].ndim == 2
+            return ins.args[1].invariant and ins.args[0].ndim >= 2 and ins.args[1].ndim == 2
         if ins.op == "getitem":
             index = ins.params["index"]
             return isinstance(index, tuple) and len(index) == ins.args[0].ndim and isinstance(index[-1], slice)
@@ -192,14 +190,8 @@ class _Scaling:
                 ins.primitive, (self.new[ins.args[0]], self._times(self.new[ins.args[1]], wish, ins)), {}, ins.shape,
                 ins.dtype, ins,
             )  # fmt: skip
-        return b.emit(
-            ins.primitive,
-            (self.scaled.get(ins.args[0], self._sliced(ins, wish)),),
-            ins.params,
-            ins.shape,
-            ins.dtype,
-            ins,
-        )
+        base = self.scaled[ins.args[0]] if ins.args[0] in self.scaled else self._sliced(ins, wish)
+        return b.emit(ins.primitive, (base,), ins.params, ins.shape, ins.dtype, ins)
 
     def _sliced(self, ins: Instruction, wish: Demand) -> Instruction:
         """The base of a view, scaled as far as this view shows it; used where the base itself was not agreed on."""
@@ -212,10 +204,10 @@ class _Scaling:
         return self.scaled[a] if a in self.scaled else self._times(self.new[a], wish, like)
 
     def _times(self, x: Instruction, wish: Demand, like: Instruction) -> Instruction:
-        if np.all(wish == 1.0):
+        if (wish == 1.0).all():
             return x
         like = x if x.primitive is not None else like
-        if np.all(wish == wish[0]):
+        if (wish == wish[0]).all():
             return self.b.multiply(x, self.b.constant(wish[0], x.dtype), like)
         if x.op == "transpose" and x.ndim == 2:  # the weight is scaled as it lies, which is several times faster
             factor = self.b.constant(wish[:, None], x.dtype)

@@ -7,7 +7,7 @@ copied is joined only where that pays.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..primitive import Primitive
@@ -70,7 +70,9 @@ class Joining:
     def done(self, group: list[Instruction]) -> list[Instruction]:
         """The values of a group, in its order: of one instruction if that is possible and pays; else of smaller groups,
         or one by one."""
-        made = self._together(group) if len(group) > 1 else None
+        if len(group) == 1:
+            return [self._single(group[0])]
+        made = self._together(group)
         values = dict(zip(group, made, strict=True)) if made is not None else {}
         if made is None and len(group) > 2 and (group[0].op == "matmul" or _is_elementwise(group[0])):
             for split in self._splits(group):
@@ -85,6 +87,18 @@ class Joining:
     def _place(self, ins: Instruction) -> Address:
         found = self.places.get(ins)
         return address(ins, self.places) if found is None else found
+
+    def _places(self, parts: Iterable[Instruction]) -> list[Address]:
+        known = self.places
+        return [known[p] if p in known else address(p, known) for p in parts]
+
+    def _items(self, x: Instruction, group: Sequence[Instruction]) -> list[Instruction]:
+        """The entries of a value, each in the place of a member of the group. Where they lie is noted at once."""
+        root, offset, shape, strides = self._place(x)
+        items = self.b.items(x, group)
+        for i, item in enumerate(items):
+            self.places[item] = Address(root, offset + i * strides[0], shape[1:], strides[1:])
+        return items
 
     def _stacked_place(self, place: Address) -> Address:
         """Where a value, or a part of it, lies in the first stack that it was put into, if in any."""
@@ -103,7 +117,7 @@ class Joining:
         by_value: dict[Any, list[Instruction]] = defaultdict(list)
         by_part: dict[Any, list[Instruction]] = defaultdict(list)
         mixed: dict[Any, list[Instruction]] = defaultdict(list)  # one operand per part, the others by value
-        found = [[self._place(self.new[a]) for a in m.args] for m in group]
+        found = [self._places([self.new[a] for a in m.args]) for m in group]
         few = [len({p.root for p in column}) <= 2 for column in zip(*found, strict=True)]
         for m, places in zip(group, found, strict=True):
             by_value[tuple([p.root for p in places])].append(m)
@@ -145,11 +159,11 @@ class Joining:
             for column, many in zip(operands, stacked, strict=True)
         ]
         made = batched(self.b, one, args, stacked, len(group))
-        return None if made is None else [self.b.item(made, i, m) for i, m in enumerate(group)]
+        return None if made is None else self._items(made, group)
 
     def _of_weights(self, group: list[Instruction]) -> bool:
         """Whether products have weights for right operands, which are put in place once and not at every step."""
-        return all(m.args[0].ndim == m.args[1].ndim == 2 and m.args[1] in self.kinds.invariant for m in group)
+        return all(m.args[0].ndim == m.args[1].ndim == 2 and m.args[1].invariant for m in group)
 
     def _wide_product(self, group: list[Instruction], operands: list[list[Instruction]]) -> list[Instruction]:
         """Products of one matrix with several weights: one product with the weights beside each other."""
@@ -165,7 +179,7 @@ class Joining:
         """
         for i, many in enumerate(stacked):
             if many and group[0].args[i].nbytes > LARGE:
-                places = [self._place(x) for x in operands[i]]
+                places = self._places(operands[i])
                 tall = i == 0 and not stacked[1] and _in_rows(places)
                 if not tall and side_by_side(places) is None:
                     return False
@@ -192,7 +206,7 @@ class Joining:
         if one.args[0].ndim != 2 or one.args[1].ndim != 2:
             return None
         # the weights may be large: they are copied once for all rows
-        if one.args[0].nbytes > LARGE and not _in_rows([self._place(x) for x in lefts]):
+        if one.args[0].nbytes > LARGE and not _in_rows(self._places(lefts)):
             return None
         rows = lefts[0] if n == 1 else self._stack(tuple(lefts), 0, one)
         rows = b.reshape(rows, (n * one.shape[0], rows.shape[-1]), one)
@@ -213,7 +227,7 @@ class Joining:
         # as an operand lies that is one value, so that the result may be written over it; else by time
         found = None
         for i in range(len(group[0].args)):
-            places = [self._place(self.new[m.args[i]]) for m in group]
+            places = self._places([self.new[m.args[i]] for m in group])
             if all(p.root is places[0].root for p in places) and len({p.offset for p in places}) == len(group):
                 offset = {m: p.offset for m, p in zip(group, places, strict=True)}
                 found = self._arranged(sorted(group, key=offset.__getitem__))
@@ -232,7 +246,7 @@ class Joining:
             wide.append(x)
         made = self.b.emit(one.primitive, tuple(wide), one.params, (*lead, *one.shape), one.dtype, one)
         flat = self.b.reshape(made, (len(group), *one.shape), one)
-        values = {m: self.b.item(flat, i, m) for i, m in enumerate(order)}
+        values = dict(zip(order, self._items(flat, order), strict=True))
         return [values[m] for m in group]
 
     def _arranged(self, order: list[Instruction]) -> tuple[list[Instruction], tuple[int, ...], list[Any]] | None:
@@ -247,7 +261,7 @@ class Joining:
             if all(p is parts[0] for p in parts):
                 columns.append((parts[0], None))
                 continue
-            places = [self._place(p) for p in parts]
+            places = self._places(parts)
             even = evenly(places)
             if even is None and self.kinds.of[order[0]] not in self.kinds.loops:
                 even = evenly([self._stacked_place(p) for p in places])
@@ -280,7 +294,7 @@ class Joining:
     def _beside(self, group: Sequence[Instruction], i: int) -> bool:
         """Whether an operand of all members lies side by side already, or can be made to without copying."""
         parts = [self.new[m.args[i]] for m in group]
-        places = [self._place(p) for p in parts]
+        places = self._places(parts)
         if side_by_side(places) is not None:
             return True
         if self.kinds.of[group[0]] in self.kinds.loops:
@@ -298,14 +312,14 @@ class Joining:
 
     def _stack(self, parts: tuple[Instruction, ...], axis: int, like: Instruction) -> Instruction:
         """Stacked operands: a view if they lie evenly in one value, else an instruction that planning may make free."""
-        found = side_by_side([self._place(p) for p in parts])
+        places = self._places(parts)
+        found = side_by_side(places)
         if found is not None:
             shape, strides = list(found.shape[1:]), list(found.strides[1:])
             shape.insert(axis, found.shape[0])
             strides.insert(axis, found.strides[0])
             return emit_view(self.b, Address(found.root, found.offset, tuple(shape), tuple(strides)), like)
-        first = self._place(parts[0])
-        places = [self._place(p) for p in parts]
+        first = places[0]
         alike = all(p[1:] == first[1:] and p.root.shape == first.root.shape for p in places)
         if axis == 0 and alike and first.root is not parts[0] and len({p.root for p in places}) == len(parts):
             # the same part of several values: stack these, and take the part of all

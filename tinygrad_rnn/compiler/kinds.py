@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..ops.contract import matmul
 from ..state import Scope
-from .program import CONSTANT, PARAMETER, VIEWS, Instruction, Program
+from .program import CONSTANT, VIEWS, Instruction, Program
 
 FIRST = -2.0
 """How late parameters, and what depends on nothing else, are known."""
@@ -26,42 +26,36 @@ IN_LOOP = 1e9
 t - 1 are about as deep, but only the second layer has to wait for its own."""
 
 
-def invariants(program: Program) -> dict[Instruction, Any]:
-    """The values that depend on parameters and constants only, each with a name of what it is computed from.
-
-    Slices of one weight count as the same, and so does what is done alike to them. The product of a constant state with
-    a weight is left out: it is the first of many that are done alike.
+def _origins(program: Program) -> dict[Instruction, Instruction]:
+    """What each invariant value is computed from: one value stands for all slices of a weight, and for all that is done
+    alike to them.
     """
-    found: dict[Instruction, Any] = {}
+    found: dict[Instruction, Instruction] = {}
     names: dict[Any, Instruction] = {}  # a tuple of tuples would be hashed down to its leaves, by every path to them
     for ins in program.instructions:
-        primitive = ins.primitive
-        if primitive is None:
-            if ins.role in (PARAMETER, CONSTANT):
+        if ins.invariant:
+            primitive = ins.primitive
+            if primitive is None:
                 found[ins] = ins
-        elif ins.args and ins.args[0] in found and all(a in found for a in ins.args) and not _of_state(ins):
+                continue
             roots = tuple([found[a] for a in ins.args])
-            named = (primitive, ins.identity(), roots)
+            named = (primitive, ins.identity, roots)
             found[ins] = roots[0] if primitive.name in VIEWS else names.setdefault(named, ins)
     return found
-
-
-def _of_state(ins: Instruction) -> bool:
-    return ins.op == "matmul" and ins.args[0].role == PARAMETER and not ins.args[0].value.needs_grad
 
 
 class Kinds:
     """of: instruction -> number of its kind (views and leaves have none). depth: instruction -> chain length. level:
         kind -> average.
 
-    invariant: see `invariants`. steady: the kinds all of whose members are invariant.
+    steady: the kinds all of whose members are invariant.
     """
 
     def __init__(self, program: Program) -> None:
         self._program = program
         self._paths: dict[Scope, str]
         self.depth: dict[Instruction, int] = {}
-        self.invariant = invariants(program)
+        origins = self._origins = _origins(program)
         paths = self._paths = {}
         coarse: dict[Any, list[Instruction]] = defaultdict(list)
         rough: dict[Instruction, Any] = {}
@@ -82,8 +76,8 @@ class Kinds:
             operands = tuple([a if a.role == CONSTANT else (a.shape, a.dtype.num) for a in ins.args])
             path = paths.get(ins.scope)
             if primitive is matmul:  # what is summed of products with one weight is not what is summed of another's
-                operands = (*operands, self.invariant.get(ins.args[1]))
-            name = (primitive, ins.identity(), operands, self.path(ins.scope) if path is None else path, backward)
+                operands = (*operands, origins.get(ins.args[1]))
+            name = (primitive, ins.identity, operands, self.path(ins.scope) if path is None else path, backward)
             number = numbers.setdefault(name, len(numbers))
             rough[ins] = number
             coarse[number].append(ins)
@@ -97,19 +91,19 @@ class Kinds:
                 self.of.update(dict.fromkeys(group, number))
                 self.level.append(sum([self.depth[m] for m in group]) / len(group))
                 self.size.append(len(group))
-                self.steady.append(all(m in self.invariant for m in group))
+                self.steady.append(all(m.invariant for m in group))
 
     def _refined(self, members: list[Instruction], rough: dict[Instruction, Any]) -> Iterable[list[Instruction]]:
         """Split by weights and by where the operands come from; a leaf operand (an initial state) fits to anything."""
         if len(members) == 1:
             return [members]
-        positions = range(len(members[0].args))
-        weights = [sum([m.args[i] in self.invariant for m in members]) * 2 > len(members) for i in positions]
+        columns = zip(*[m.args for m in members], strict=True)
+        names = list(zip(*[self._named(column, rough) for column in columns], strict=True))
+        if len(set(names)) <= 1:
+            return [members]
         split: dict[Any, list[Instruction]] = defaultdict(list)
-        for m in members:
-            split[tuple([self._origin(m.args[i], weights[i], rough) for i in positions])].append(m)
-        if len(split) == 1:
-            return split.values()
+        for m, name in zip(members, names, strict=True):
+            split[name].append(m)
         loose = [name for name in split if None in name]
         for name in loose:
             fitting = [
@@ -121,12 +115,11 @@ class Kinds:
                 split[max(fitting, key=lambda other: len(split[other]))].extend(split.pop(name))
         return split.values()
 
-    def _origin(self, a: Instruction, weight: bool, rough: dict[Instruction, Any]) -> Any:
-        if weight:
-            return self.invariant.get(a)
-        while a.primitive is not None and a.primitive.name in VIEWS:
-            a = a.args[0]
-        return rough.get(a)
+    def _named(self, column: Sequence[Instruction], rough: dict[Instruction, Any]) -> list[Any]:
+        """What tells one operand of some members from that of others: its weight, if most read one, else its kind."""
+        if sum([a.invariant for a in column]) * 2 > len(column):
+            return [self._origins.get(a) for a in column]
+        return [rough[a] if a in rough else rough.get(base(a)) for a in column]
 
     @functools.cached_property
     def loops(self) -> set[int]:
@@ -148,7 +141,7 @@ class Kinds:
         ins = base(ins)
         number = self.of.get(ins)
         if number is None:
-            return FIRST if ins in self.invariant else -0.5
+            return FIRST if ins.invariant else -0.5
         if self.steady[number]:
             return FIRST
         if backward and not ins.backward:
@@ -171,8 +164,9 @@ def recurrent(program: Program, kinds: Kinds) -> set[int]:
     for ins, number in kinds.of.items():
         for a in ins.args:
             origin = base(a)
-            if origin in kinds.of and origin.backward == ins.backward:
-                edges[kinds.of[origin]].add(number)
+            source = kinds.of.get(origin)
+            if source is not None and origin.backward == ins.backward:
+                edges[source].add(number)
     index: dict[int, int] = {}
     low: dict[int, int] = {}
     stack: list[int] = []

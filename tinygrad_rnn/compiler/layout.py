@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from .address import Address, address, contiguous, side_by_side
 from .builder import volume
 from .chains import Chains
-from .kinds import invariants
 from .program import VIEWS, Instruction, Program
 
 _JOINS = ("stack", "concatenate", "place")
@@ -69,7 +68,6 @@ class Layout:
         self.places: dict[Instruction, Address] = {}
         for ins in program.instructions:
             address(ins, self.places)
-        self.invariant = invariants(program)
         self.homes: dict[Instruction, Home] = {}
         self.cells: dict[Instruction, tuple[int, int]] = {}
         self.chains: list[list[Instruction]] = []

@@ -9,7 +9,9 @@ output; a checker to run after every transformation; one printed line each) foll
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,9 +21,15 @@ from ..primitive import Primitive
 from ..state import Scope
 
 INPUT, COTANGENT, PARAMETER, CONSTANT = "input", "cotangent", "parameter", "constant"
+FIXED = (PARAMETER, CONSTANT)
+"""Roles of leaves that no call hands in."""
+
 NOWHERE = Scope(None, None, None)
 VIEWS = frozenset({"reshape", "transpose", "broadcast_to", "getitem", "strided"})
 """Primitives whose output NumPy gives as a view, so that they cost no pass over the data."""
+
+
+_backward = attrgetter("backward")
 
 
 class Instruction:
@@ -30,15 +38,19 @@ class Instruction:
     primitive: what runs; None for a leaf. role: what kind of leaf, "" for all others. op: the name of the primitive, or
         the role.
     args: the instructions of its array arguments. params: the other arguments, by name.
-    shape, dtype: of the value. scope: module path and time step of the op that it came from.
+    shape, ndim, dtype: of the value. scope: module path and time step of the op that it came from.
     backward: whether it lies behind the cut, in the part that `backward()` replays.
     key: where it belongs in time: instructions of one kind are put side by side in this order.
+    identity: a hashable stand-in for params, equal for instructions that do the same to their operands.
+    invariant: whether it depends on parameters and constants only. The product of a constant state with a weight does
+        not count: it is the first of many that are done alike.
     value: of a leaf: the graph node that holds the array now (a parameter), the position of an input, the number of a
         constant.
     """
 
     __slots__ = (
-        "args", "backward", "dtype", "frozen", "key", "op", "params", "primitive", "role", "scope", "shape", "value"
+        "args", "backward", "dtype", "identity", "invariant", "key", "ndim", "op", "params", "primitive", "role",
+        "scope", "shape", "value",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +63,7 @@ class Instruction:
         scope: Scope = NOWHERE,
         backward: bool = False,
         key: int = 0,
+        identity: Any = None,
         role: str = "",
         value: Any = None,
     ) -> None:
@@ -59,37 +72,38 @@ class Instruction:
         self.args = args
         self.params = params
         self.shape = shape
+        self.ndim = len(shape)
         self.dtype = dtype
         self.scope = scope
         self.backward = backward
         self.key = key
         self.role = role
         self.value = value
-        self.frozen: Any = None if params else ()
+        self.identity: Any = identity if identity is not None else freeze(params) if params else ()
+        if args:
+            self.invariant = args[0].invariant and all(a.invariant for a in args) and not self._is_of_state()
+        else:
+            self.invariant = role in FIXED
 
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
+    def _is_of_state(self) -> bool:
+        return self.op == "matmul" and self.args[0].role == PARAMETER and not self.args[0].value.needs_grad
 
     @property
     def size(self) -> int:
         """Number of entries."""
-        size = 1
-        for n in self.shape:
-            size *= n
-        return size
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
         """Bytes of the value."""
         return self.size * self.dtype.itemsize
 
-    def identity(self) -> Any:
-        """A hashable stand-in for params: equal for instructions that do the same to their operands."""
-        if self.frozen is None:
-            self.frozen = freeze(self.params)
-        return self.frozen
+    def on(self, args: tuple[Instruction, ...]) -> Instruction:
+        """The same computation on other operands of the same types."""
+        return Instruction(
+            self.primitive, args, self.params, self.shape, self.dtype, self.scope,
+            self.backward or any(map(_backward, args)), self.key, self.identity,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         return f"<{self.op} {self.dtype}{list(self.shape)}{self.scope.where()}>"
@@ -117,11 +131,11 @@ class Program(NamedTuple):
     def rebuilt(self, new: dict[Instruction, Instruction], order: Iterable[Instruction] | None = None) -> Program:
         """This program with its instructions replaced, live ones only.
 
-        new: old instruction -> the one that stands for it now. order: the new instructions, operands first; by default
-        in the order of discovery.
+        new: old instruction -> the one that stands for it now, if it is another one. order: the new instructions,
+        operands first; by default in the order of discovery.
         """
-        outputs = tuple(new[o] for o in self.outputs)
-        gradients = tuple(None if g is None else new[g] for g in self.gradients)
+        outputs = tuple(new.get(o, o) for o in self.outputs)
+        gradients = tuple(None if g is None else new.get(g, g) for g in self.gradients)
         inputs = tuple(new.get(i, i) for i in self.inputs)
         cotangents = tuple(None if c is None else new.get(c, c) for c in self.cotangents)
         wanted = tuple(new.get(w, w) for w in self.wanted)
@@ -165,9 +179,9 @@ def freeze(x: Any) -> Any:
     if kind is slice:
         return ("slice", x.start, x.stop, x.step)
     if kind is int:
-        return (int, x)
+        return x
     if isinstance(x, (tuple, list)):
-        return tuple([freeze(v) for v in x])
+        return tuple([v if v.__class__ is int else freeze(v) for v in x])
     if isinstance(x, dict):
         return tuple([(k, freeze(v)) for k, v in x.items()])
     if isinstance(x, np.ndarray):

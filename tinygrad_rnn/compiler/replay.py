@@ -27,13 +27,17 @@ MOST_PLANS = 4
 @contextlib.contextmanager
 def without_collection() -> Iterator[None]:
     """No garbage collection meanwhile: recording makes many objects, none of them garbage yet, and searching them takes
-    longer than making them."""
+    longer than making them. What is left of them afterwards is there to stay.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if enabled:
+            if not gc.get_freeze_count():  # else the user keeps objects from being searched, which has to stay so
+                gc.freeze()
+                gc.unfreeze()  # into the oldest generation, with no search on the way
             gc.enable()
 
 

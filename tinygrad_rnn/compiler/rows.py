@@ -19,7 +19,6 @@ from .address import Address, address, contiguous
 from .address import emit as emit_view
 from .builder import Builder, readers, volume
 from .chains import Chains
-from .kinds import invariants
 from .program import VIEWS, Instruction, Program
 
 LIGHT = 1 << 12
@@ -77,7 +76,6 @@ class _Rows:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.known = invariants(program)
         self.readers = readers(program)
         self.places: dict[Instruction, Address] = {}
         self.steps: dict[Instruction, _Step] = {}
@@ -101,7 +99,7 @@ class _Rows:
             return None
         for product, other in (ins.args, ins.args[::-1]):
             alone = product.op == "matmul" and product.shape == ins.shape and self.readers[product] == [ins]
-            if alone and product.args[1] in self.known and product.args[0].op not in VIEWS:
+            if alone and product.args[1].invariant and product.args[0].op not in VIEWS:
                 made_of = self._input(other)
                 if made_of is not None and product.dtype == made_of.weight.dtype:
                     return _Step(ins, product, made_of)
@@ -115,8 +113,8 @@ class _Rows:
             return None
         product, bias = made, None
         if made.op == "add" and made.shape[-1:] == (columns,):
-            product, bias = made.args if made.args[1] in self.known else made.args[::-1]
-            if bias not in self.known or bias.size != columns or bias.dtype != made.dtype:
+            product, bias = made.args if made.args[1].invariant else made.args[::-1]
+            if not bias.invariant or bias.size != columns or bias.dtype != made.dtype:
                 return None
             whole = address(product, self.places)
             product = whole.root
@@ -127,7 +125,7 @@ class _Rows:
         if product.op != "matmul" or product.ndim != 2 or product.shape[0] < 2 or product.shape[1] != columns:
             return None
         rows, weight = product.args
-        light = weight.nbytes <= LIGHT and weight in self.known and rows not in self.known
+        light = weight.nbytes <= LIGHT and weight.invariant and not rows.invariant
         return _Input(made, rows, place.offset // columns, weight, bias) if light else None
 
     def _read(self, ins: Instruction) -> Iterable[tuple[Instruction, Instruction]]:

@@ -26,18 +26,25 @@ def rough(program: Program) -> set[Instruction]:
     """The sigmoids of which nothing is read that a small absolute error could spoil."""
     small: set[Instruction] = set()  # values that are close to 0 where some gate is
     for ins in program.instructions:
-        found = [a in small for a in ins.args]
-        close = all(found) if ins.op in ("add", "subtract") else any(found)
-        if ins.op == "sigmoid" or (close and _carries(ins, 0)):
+        if ins.op == "sigmoid":
             small.add(ins)
+            continue
+        close = small.issuperset(ins.args) if ins.op in ("add", "subtract") else not small.isdisjoint(ins.args)
+        if close and _carries(ins, 0):
+            small.add(ins)
+    if not small:
+        return small
     delicate: set[Instruction] = set()
     for ins in reversed(program.instructions):
+        if small.isdisjoint(ins.args):
+            continue
         for i, a in enumerate(ins.args):
             if a in small and ((ins in small and ins in delicate) or not _tolerates(ins, i)):
                 delicate.add(a)
     bare = set(program.outputs)  # a gate that is returned may be meant as a probability
+    shown = VIEWS | {"stack", "concatenate", "copy"}
     for ins in reversed(program.instructions):
-        if ins in bare and ins.op in VIEWS | {"stack", "concatenate", "copy"}:
+        if ins in bare and ins.op in shown:
             bare.update(ins.args)
     return {ins for ins in program.instructions if ins.op == "sigmoid" and ins not in delicate and ins not in bare}
 

@@ -10,11 +10,9 @@ well (see `gates`). On the way back the gradients of all gates stand side by sid
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
 
 from ..ops.shape import concatenate
 from .builder import Builder, readers, uses
-from .kinds import invariants
 from .machine import blas_threads
 from .program import Instruction, Program
 
@@ -40,18 +38,17 @@ def multiply_parts(program: Program) -> Program:
 
 def _apart(program: Program) -> set[Instruction]:
     """Joins of equal elementwise results along the last axis that nobody reads but products and sums over rows."""
-    known = invariants(program)
-    read_by = readers(program)
-    found = set()
-    for ins in program.instructions:
-        members = _stacked_columns(ins)
-        if ins.ndim != 2 or not members or len({m.shape for m in members}) > 1:
-            continue
-        computed = all(m.primitive is not None and m.primitive.kind == "elementwise" for m in members)
-        read = [reader is not ins and _part_by_part(reader, ins, known) for reader in read_by[ins]]
-        if computed and read and all(read):
-            found.add(ins)
-    return found
+    joins = [ins for ins in program.instructions if ins.ndim == 2 and _is_join_of_equals(ins)]
+    read_by = readers(program) if joins else {}
+    return {ins for ins in joins if all(reader is not ins and _part_by_part(reader, ins) for reader in read_by[ins])}
+
+
+def _is_join_of_equals(ins: Instruction) -> bool:
+    """Whether a value is joined of elementwise results of one shape along its last axis."""
+    members = _stacked_columns(ins)
+    if not members or len({m.shape for m in members}) > 1:
+        return False
+    return all(m.primitive is not None and m.primitive.kind == "elementwise" for m in members)
 
 
 def _stacked_columns(ins: Instruction) -> tuple[Instruction, ...] | None:
@@ -66,24 +63,23 @@ def _stacked_columns(ins: Instruction) -> tuple[Instruction, ...] | None:
     return None
 
 
-def _part_by_part(reader: Instruction, x: Instruction, known: dict[Instruction, Any]) -> bool:
+def _part_by_part(reader: Instruction, x: Instruction) -> bool:
     """Whether an instruction can be done on the parts of its operand x: products and sums over rows."""
     if reader.op == "matmul":
         left, right = reader.args
-        return left.ndim == right.ndim == 2 and left is not right and (x is right or right in known)
+        return left.ndim == right.ndim == 2 and left is not right and (x is right or right.invariant)
     return reader.op == "sum" and reader.params["axis"] == (0,) and not reader.params["keepdims"]
 
 
 def _seeds(program: Program) -> dict[Instruction, list[Span]]:
     """Elementwise values whose columns are read in slices of equal width that cover them all."""
-    known = invariants(program)
     read: dict[Instruction, set[Span]] = defaultdict(set)
     for ins in program.instructions:
         span = _columns(ins)
         if span is not None:
             x = ins.args[0]
             # sums of products are left to `gates`, which cuts the products along with them
-            if x.primitive is not None and x.primitive.kind == "elementwise" and x.op != "add" and x not in known:
+            if x.primitive is not None and x.primitive.kind == "elementwise" and x.op != "add" and not x.invariant:
                 read[x].add(span)
     seeds = {}
     for x, spans in read.items():
@@ -177,6 +173,8 @@ class _Splitting:
 
     def _spans(self, ins: Instruction, args: tuple[Instruction, ...]) -> list[Span] | None:
         """The columns in which an operand was split, where all operands that were joined agree."""
+        if self.split.isdisjoint(args):
+            return None
         found = None
         for a in args:
             if a in self.parts and a.shape[-1] == ins.shape[-1]:
@@ -187,7 +185,7 @@ class _Splitting:
                 if found is not None and spans != found:
                     return None
                 found = spans
-        return found if any(a in self.split for a in args) else None
+        return found
 
     def _piece(self, ins: Instruction, span: Span) -> Instruction:
         """Some columns of an elementwise operation."""

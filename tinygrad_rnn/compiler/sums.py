@@ -16,7 +16,7 @@ from ..ops.elementwise import add, multiply, subtract
 from ..ops.index import Slot, put
 from ..ops.shape import concatenate
 from .builder import Builder, rewrite, uses
-from .kinds import FIRST, Kinds, base, invariants
+from .kinds import FIRST, Kinds, base
 from .program import VIEWS, Instruction, Program
 
 FEW = 4  # so many alike terms, at least, make a sum of anything worth stacking
@@ -26,12 +26,12 @@ def collect_sums(program: Program) -> Program:
     """Make one product of each sum of products, one reduction of each sum of reductions, one scatter of each sum of
     scatters.
     """
-    invariant, counts = invariants(program), uses(program)
+    counts = uses(program)
 
     def rule(b: Builder, root: Instruction, terms: list[Instruction], old: list[Instruction]) -> Instruction | None:
-        return _combine(b, root, terms, old, invariant, counts)
+        return _combine(b, root, terms, old, counts)
 
-    return _turn_products(_on_trees(program, ("add",), rule, least=2))
+    return _turn_products(_on_trees(program, counts, ("add",), rule, least=2))
 
 
 def _turn_products(program: Program) -> Program:
@@ -45,12 +45,13 @@ def _turn_products(program: Program) -> Program:
         return program
     b = Builder()
     new: dict[Instruction, Instruction] = {}
+    now = new.__getitem__
     for ins in program.instructions:
         if ins in turned:
             left, right = (b.transpose(new[a], (1, 0), ins) for a in ins.args[0].args)
             new[ins] = b.matmul(right, left, ins)
         else:
-            new[ins] = _kept(b, ins, tuple([new[a] for a in ins.args]))
+            new[ins] = _kept(b, ins, tuple(map(now, ins.args)))
     return program.rebuilt(new, b.order)
 
 
@@ -59,13 +60,16 @@ def order_terms(program: Program) -> Program:
     kinds = functools.cache(lambda: Kinds(program))  # few loops have nothing to order, but those are short
 
     def rule(b: Builder, root: Instruction, terms: list[Instruction], old: list[Instruction]) -> Instruction | None:
-        return _ordered(b, root, terms, [kinds().readiness(t, root.backward) for t in old])
+        readiness = kinds().readiness
+        return _ordered(b, root, terms, [readiness(t, root.backward) for t in old])
 
-    return _on_trees(program, ("add", "multiply"), rule, least=3)
+    return _on_trees(program, uses(program), ("add", "multiply"), rule, least=3)
 
 
 def factor(program: Program) -> Program:
     """x a + x b is x (a + b), with one product less and a sum that may not have to wait for x; likewise differences."""
+    if not any(map(_is_sum_of_products, program.instructions)):
+        return program
     counts = uses(program)
 
     def rule(b: Builder, ins: Instruction, args: tuple[Instruction, ...]) -> Instruction:
@@ -89,19 +93,29 @@ def factor(program: Program) -> Program:
     return rewrite(program, rule)
 
 
-def _on_trees(program: Program, ops: tuple[str, ...], rule: Any, least: int) -> Program:
+def _is_sum_of_products(ins: Instruction) -> bool:
+    """Whether two products that share an operand are added or subtracted here; or anything is subtracted as -x is
+    added.
+    """
+    if ins.op not in ("add", "subtract"):
+        return False
+    left, right = ins.args
+    return right.op == "negative" or (left.op == right.op == "multiply" and any(x in right.args for x in left.args))
+
+
+def _on_trees(program: Program, counts: dict[Instruction, int], ops: tuple[str, ...], rule: Any, least: int) -> Program:
     """Apply `rule(builder, root, new terms, old terms)` to each tree of one op whose inner values nobody else reads.
 
-    least: how many terms make a tree.
+    counts: how often each value is read. least: how many terms make a tree.
     """
-    counts = uses(program)
     inner = set()
     for ins in program.instructions:
-        if ins.primitive is not None and ins.primitive.name in ops and ins.dtype.kind == "f":
+        if ins.op in ops and ins.dtype.kind == "f":
             op = ins.primitive
             inner.update([a for a in ins.args if a.primitive is op and counts[a] == 1 and a.shape == ins.shape])
     b = Builder()
     new: dict[Instruction, Instruction] = {}
+    now = new.__getitem__
     for ins in program.instructions:
         if ins.primitive is None:
             new[ins] = b.leaf(ins)
@@ -109,13 +123,14 @@ def _on_trees(program: Program, ops: tuple[str, ...], rule: Any, least: int) -> 
         if ins in inner:
             continue
         made = None
-        if ins.primitive.name in ops and ins.dtype.kind == "f":
+        tree = not inner.isdisjoint(ins.args)
+        if ins.op in ops and ins.dtype.kind == "f" and (tree or least <= 2):
             terms = _terms(ins, inner)
             if len(terms) >= least:
                 made = rule(b, ins, [new[t] for t in terms], terms)
-            new[ins] = made if made is not None else _unchanged(b, ins, inner, new)
-        else:
-            new[ins] = _kept(b, ins, tuple([new[a] for a in ins.args]))
+        if made is None:
+            made = _unchanged(b, ins, inner, new) if tree else _kept(b, ins, tuple(map(now, ins.args)))
+        new[ins] = made
     return program.rebuilt(new, b.order)
 
 
@@ -175,9 +190,9 @@ def _ordered(b: Builder, root: Instruction, terms: list[Instruction], ready: lis
 
 
 def _combine(
-    b: Builder, root: Instruction, terms: list[Instruction], old: list[Instruction], invariant: Any, counts: Any
+    b: Builder, root: Instruction, terms: list[Instruction], old: list[Instruction], counts: Any
 ) -> Instruction | None:
-    names = [_class(term, was, root, invariant, counts) for term, was in zip(terms, old, strict=True)]
+    names = [_class(term, was, root, counts) for term, was in zip(terms, old, strict=True)]
     groups: dict[Any, list[int]] = {}
     for i, name in enumerate(names):
         groups.setdefault(name or i, []).append(i)
@@ -186,7 +201,7 @@ def _combine(
     total = None
     for name, members in groups.items():
         first = [terms[i] for i in members]
-        if len(members) == 1 or not _worth_it(name[0], [old[i] for i in members], invariant):
+        if len(members) == 1 or not _worth_it(name[0], [old[i] for i in members]):
             parts = first
         else:
             parts = [_MERGE[name[0]](b, root, first)]
@@ -195,17 +210,17 @@ def _combine(
     return total if total is not None and total.shape == root.shape else None
 
 
-def _worth_it(how: str, members: list[Instruction], invariant: Any) -> bool:
+def _worth_it(how: str, members: list[Instruction]) -> bool:
     """Whether to merge: a few plain terms are better added, and products with weights are not weight gradients."""
     if how == "plain":
         return len(members) >= FEW
     if how == "matmul":
         bare = [_bare(m) for m in members]
-        return 2 * sum(any(base(a) in invariant for a in m.args) for m in bare) <= len(bare)
+        return 2 * sum(any(base(a).invariant for a in m.args) for m in bare) <= len(bare)
     return True
 
 
-def _class(term: Instruction, was: Instruction, root: Instruction, invariant: Any, counts: Any) -> Any:
+def _class(term: Instruction, was: Instruction, root: Instruction, counts: Any) -> Any:
     """What terms must share to be summed in one go: how, and the types involved; None if this one stands alone."""
     outer = term.shape
     while term.op == "reshape":
@@ -214,7 +229,7 @@ def _class(term: Instruction, was: Instruction, root: Instruction, invariant: An
         term, was = term.args[0], was.args[0] if was.op == "reshape" else was
     if term.shape != root.shape and outer != root.shape:
         return None
-    if was in invariant:
+    if was.invariant:
         return None
     if counts.get(was, 2) == 1 and outer == root.shape:
         if term.op == "matmul" and term.ndim == 2 and term.args[0].ndim == 2 and term.args[1].ndim == 2:
@@ -222,10 +237,10 @@ def _class(term: Instruction, was: Instruction, root: Instruction, invariant: An
         elif term.op == "sum" and not term.params["keepdims"]:
             return ("sum", outer, term.args[0].shape, term.params["axis"])
         elif term.op == "put" and all(isinstance(p, Slot) for p in term.params["pattern"]):
-            return ("put", outer, term.identity(), tuple(a.shape for a in term.args))
+            return ("put", outer, term.identity, tuple(a.shape for a in term.args))
     if term.op in VIEWS or term.primitive is None or outer != root.shape or term.op == "stack":
         return None
-    return ("plain", was.primitive, was.identity(), tuple([a.shape for a in was.args]))
+    return ("plain", was.primitive, was.identity, tuple([a.shape for a in was.args]))
 
 
 def _bare(term: Instruction) -> Instruction:

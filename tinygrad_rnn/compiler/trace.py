@@ -190,6 +190,6 @@ def _lower(
             if role == PARAMETER and not isinstance(node.value, np.ndarray):
                 role, value = CONSTANT, node.value
             lowered[node] = Instruction(
-                None, (), {}, node.shape, node.dtype, node.scope, role == COTANGENT, node.index, role, value
+                None, (), {}, node.shape, node.dtype, node.scope, role == COTANGENT, node.index, None, role, value
             )  # fmt: skip
     return lowered

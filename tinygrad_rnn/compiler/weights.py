@@ -14,7 +14,6 @@ import numpy as np
 from ..primitive import Primitive
 from .address import Address, address, contiguous
 from .builder import rewrite
-from .kinds import invariants
 from .program import Instruction, Program
 
 READERS = 3  # so many products must share the copy
@@ -31,10 +30,9 @@ straight = Primitive("contiguous", _contiguous, "elementwise")
 def straighten_weights(program: Program) -> Program:
     """Copy right operands of products into C order where at least READERS products read the same one."""
     places: dict[Instruction, Address] = {}
-    invariant = invariants(program)
     readers: dict[Instruction, int] = {}
     for ins in program.instructions:
-        if ins.op == "matmul" and ins.args[1] in invariant:
+        if ins.op == "matmul" and ins.args[1].invariant:
             readers[ins.args[1]] = readers.get(ins.args[1], 0) + 1
     crooked = {w for w, n in readers.items() if n >= READERS and address(w, places).strides != contiguous(w.shape)}
     if not crooked:

@@ -7,7 +7,9 @@ they begin with the next.
 from __future__ import annotations
 
 import bisect
+import functools
 from collections import defaultdict
+from collections.abc import Iterable
 
 from .kinds import Kinds
 from .program import Instruction
@@ -20,10 +22,16 @@ WINDOW_BYTES = 1 << 17
 """
 
 
-def batches(kinds: Kinds, loops: set[int]) -> dict[Instruction, Batch]:
+def times(instructions: Iterable[Instruction]) -> dict[Instruction, int | None]:
+    """The time step of each instruction, if it has one."""
+    step = functools.cache(lambda scope: scope.t)
+    return {ins: step(ins.scope) for ins in instructions}
+
+
+def batches(kinds: Kinds, loops: set[int], time: dict[Instruction, int | None]) -> dict[Instruction, Batch]:
     """The batch of each instruction: its kind, and outside of loops also its window, in the order of the loop.
 
-    loops: the kinds that are steps of loops, all of window 0.
+    loops: the kinds that are steps of loops, all of window 0. time: the step of each instruction.
     """
     found: dict[Instruction, Batch] = {}
     for backward in (False, True):
@@ -37,7 +45,7 @@ def batches(kinds: Kinds, loops: set[int]) -> dict[Instruction, Batch]:
         sign = -1 if backward else 1
         for ins, kind in kinds.of.items():
             if ins.backward == backward:
-                t = ins.scope.t
+                t = time[ins]
                 step = bisect.bisect_left(ticks, ins.key) if t is None else t
                 found[ins] = kind, 0 if kind in loops else sign * (step // length)
     return found
