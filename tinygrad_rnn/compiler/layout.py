@@ -291,14 +291,17 @@ class Layout:
             stop, last = stop + 1, place
         return stop if step >= 0 else start + 1
 
+    def in_place(self, join: Instruction, k: int) -> bool:
+        """Whether nothing is left to copy of the k-th operand of a join."""
+        home = self.homes.get(self.places[join.args[k]].root)
+        return (home is not None and home.owner is join) or k in self.copied.get(join, ())
+
     def count_copies(self) -> int:
         """How many operands are still copied into the value that joins them."""
         total = sum(len(blocks) for blocks in self.blocks.values())
         for ins in self.program.instructions:
             if ins.op in ("stack", "concatenate") and ins not in self.windows:
-                for k, part in enumerate(ins.args):
-                    home = self.homes.get(self.places[part].root)
-                    total += (home is None or home.owner is not ins) and k not in self.copied.get(ins, ())
+                total += sum(not self.in_place(ins, k) for k in range(len(ins.args)))
         return total
 
     def users(self) -> dict[Instruction, list[Instruction]]:

@@ -186,7 +186,10 @@ class Plan:
             return
         for block in self.layout.blocks.get(ins, ()):
             self._copy(ins, block, storage)
-        copied = self.layout.copied.get(ins, ())
+        layout = self.layout
+        if ins.op in ("stack", "concatenate") and all(layout.in_place(ins, k) for k in range(len(ins.args))):
+            return
+        copied = layout.copied.get(ins, ())
         args = [self._joined(ins, k, out) if k in copied else self._view(a) for k, a in enumerate(ins.args)]
         self._add(ins, bind(ins, args, out, self._scratch))
 

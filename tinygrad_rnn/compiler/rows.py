@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..ops.shape import concatenate
 from .address import Address, address, contiguous
@@ -85,6 +85,7 @@ class _Rows:
         self.position = {ins: i for i, ins in enumerate(program.instructions)}
         self.b = Builder()
         self.new: dict[Instruction, Instruction] = {}
+        self.rows: dict[Any, Instruction] = {}
         groups: dict[tuple[Instruction | None, ...], list[_Step]] = defaultdict(list)
         for ins in program.instructions:
             step = self._step(ins)
@@ -233,10 +234,13 @@ class _Rows:
 
     def _row(self, state: Instruction, one: _Input, like: Instruction) -> Instruction:
         """A state with its input beside it."""
-        parts = [self.new[state], self._input_row(one, like)]
-        if one.bias is not None:
-            parts.append(self.b.full(1.0, (1, 1), state.dtype, like))
-        return self._joined(parts, 1, like)
+        name = state, *one.beside()
+        if name not in self.rows:
+            parts = [self.new[state], self._input_row(one, like)]
+            if one.bias is not None:
+                parts.append(self.b.full(1.0, (1, 1), state.dtype, like))
+            self.rows[name] = self._joined(parts, 1, like)
+        return self.rows[name]
 
     def _weight(self, step: _Step) -> Instruction:
         """What a wide row is multiplied by."""
