@@ -13,6 +13,8 @@ export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
 export MPLBACKEND ?= Agg
 # One BLAS thread: small products are faster so, and results are the same on every machine.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+# The long suites run in one process for each core, up to four. PYTEST="-n 0 ..." runs them in one.
+PARALLEL := -n logical --maxprocesses 4 --dist worksteal
 
 .DELETE_ON_ERROR:
 .PHONY: help demo app bench bench-smoke docs check test test-install test-slow test-mpi test-peers test-browser notebooks lint format fuzz properties clean
@@ -45,13 +47,13 @@ app: $(VENV)/app.stamp ## the dashboard, on loopback
 	@$(PY) -m tinygrad_rnn app
 
 test: $(VENV)/test.stamp ## the suite, without other frameworks, browser and long runs
-	@$(ONE_THREAD) $(PY) -m pytest -q -m "not peers and not browser and not slow and not mpi and not install" $(PYTEST)
+	@$(ONE_THREAD) $(PY) -m pytest -q $(PARALLEL) -m "not peers and not browser and not slow and not mpi and not install" $(PYTEST)
 
 test-slow: $(VENV)/test.stamp ## long runs only
-	@$(ONE_THREAD) $(PY) -m pytest -q -m "slow and not peers and not browser and not mpi and not install" $(PYTEST)
+	@$(ONE_THREAD) $(PY) -m pytest -q $(PARALLEL) -m "slow and not peers and not browser and not mpi and not install" $(PYTEST)
 
 test-peers: $(VENV)/test.stamp $(VENV)/peers.stamp ## against PyTorch and the others
-	@$(ONE_THREAD) $(PY) -m pytest -q -m "peers and not browser" $(PYTEST)
+	@$(ONE_THREAD) $(PY) -m pytest -q $(PARALLEL) -m "peers and not browser" $(PYTEST)
 
 test-mpi: $(VENV)/test.stamp $(VENV)/mpi.stamp ## several ranks under mpiexec: the same weights, and faults
 	@$(ONE_THREAD) $(PY) -m pytest -q -m "mpi" $(PYTEST)

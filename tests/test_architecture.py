@@ -42,8 +42,8 @@ ORDER = {
     "nn": ["init", "module", "functional", "layers", "recurrent", "losses", "modules", "utils"],
     "compiler": (
         "program machine kinds chains builder cleaning softmax columns splitting saturation gates cutting sums address "
-        "biases stacking joining windows batching rows weights layout kernels planning unrolled replay signature "
-        "guards trace passes checking compiled step"
+        "biases stacking joining windows batching rows weights layout calls lookups kernels planning unrolled "
+        "replay signature guards trace passes checking compiled step"
     ).split(),
     "compare": ["differences", "numeric", "report", "anatomy", "agreement", "doctor"],
     "viz": [

@@ -146,3 +146,26 @@ def test_an_index_out_of_range_is_told_wherever_it_stands(dtype: type, wrong: in
             bad[place] = wrong
             with pytest.raises(IndexError, match=f"{wrong} is out of bounds"):
                 compiled(tg.from_numpy(bad))
+
+
+BOUNDED = {
+    "relu": lambda x: tg.relu(x),
+    "clip": lambda x: x.clip(-0.0, 2.0),
+    "maximum": lambda x: np.maximum(x, -0.0),
+    "minimum": lambda x: np.minimum(2.0, x),
+}
+
+
+@pytest.mark.parametrize("entries", [(3,), (4, 5), (400, 80)], ids=str)
+@pytest.mark.parametrize("name", BOUNDED)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bounds_are_those_of_eager_to_the_last_bit(name, dtype, entries):
+    """Small results are compared with an array of the number, large ones with the number."""
+    x = np.random.default_rng(0).normal(size=entries).astype(dtype)
+    x.reshape(-1)[:3] = np.nan, -0.0, np.inf
+    x = tg.tensor(x)
+    compiled = tg.compile(BOUNDED[name])
+    for _ in range(2):
+        expected, found = BOUNDED[name](x).numpy(), compiled(x).numpy()
+        assert found.dtype == expected.dtype
+        assert found.tobytes() == expected.tobytes()

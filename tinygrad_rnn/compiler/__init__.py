@@ -17,7 +17,8 @@ The data flow, file by file; each knows primitives and never layers:
    (`stacking`). `rows` puts a few inputs beside the state of a single example, and `weights` lays weights out as
    products read them.
 5. `layout` decides which values lie side by side, so that stacking copies nothing; `planning` gives every value a place
-   in memory, reused when its last reader is done; `kernels` binds each instruction to NumPy calls with `out=`.
+   in memory, reused when its last reader is done; `kernels`, and `lookups` for what goes by index, bind each
+   instruction to NumPy `calls` with `out=`.
 6. `replay` holds the flat list of calls. `compiled` is the public face: signatures, guards, the node that `backward()`
    reaches. `step` compiles loss, gradient clipping and the update of an optimiser into one call.
 

@@ -16,7 +16,8 @@ import numpy as np
 from ..errors import GraphError
 from .address import Address, contiguous
 from .builder import volume
-from .kernels import Call, bind, copy_to, overwrites
+from .calls import Call, copy_to
+from .kernels import bind, overwrites
 from .layout import Block, Layout
 from .program import CONSTANT, COTANGENT, INPUT, PARAMETER, VIEWS, Instruction, Program
 

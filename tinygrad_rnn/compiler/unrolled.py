@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .kernels import Call
+from .calls import Call
 from .program import Instruction
 
 LONGEST = 96
