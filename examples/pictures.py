@@ -5,7 +5,7 @@
 The same lines give the same bytes everywhere, so the tests hold the files in examples/pictures against this script.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -157,7 +157,9 @@ PICTURES = {
 
 
 def main():
-    place = Path(sys.argv[1]) if len(sys.argv) > 1 else PLACE
+    parser = argparse.ArgumentParser(description="Draw the pictures of the README anew.")
+    parser.add_argument("place", nargs="?", type=Path, default=PLACE, help="folder to write them into")
+    place = parser.parse_args().place
     place.mkdir(parents=True, exist_ok=True)
     for name, make in PICTURES.items():
         print(make().save(place / name))
