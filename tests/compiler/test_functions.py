@@ -169,3 +169,24 @@ def test_bounds_are_those_of_eager_to_the_last_bit(name, dtype, entries):
         expected, found = BOUNDED[name](x).numpy(), compiled(x).numpy()
         assert found.dtype == expected.dtype
         assert found.tobytes() == expected.tobytes()
+
+
+JOINED = {
+    "concatenated with itself turned": lambda a: np.concatenate([a, a.T]),
+    "concatenated with its rows": lambda a: np.concatenate([a, a[1:], a[:2]]),
+    "stacked with itself turned": lambda a: np.stack([a, a.T, a]),
+    "stacked along the last axis": lambda a: np.stack([a, a.T], axis=2),
+    "turned first": lambda a: np.concatenate([a.T, a], axis=1),
+    "its rows in another order": lambda a: np.stack([a[2], a[0], a[1]]),
+}
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_a_value_joined_with_views_of_itself(name):
+    """It may be computed right where one operand is wanted; the others are still copied."""
+    x = tg.tensor(np.random.default_rng(0).normal(size=(3, 3)), requires_grad=True)
+    weight = tg.tensor(np.random.default_rng(1).normal(size=JOINED[name](x).shape))
+    compiled = tg.compile(lambda x: (JOINED[name](np.tanh(x)) * weight).sum())
+    compiled.check(x, rtol=1e-12, atol=1e-12)
+    in_backward = tg.compile(lambda x: (x * np.tanh(JOINED[name](np.exp(x))).sum()).sum())
+    in_backward.check(x, rtol=1e-12, atol=1e-12)

@@ -60,7 +60,8 @@ class Layout:
     places: the address of every value. homes: value -> its place inside of another value. cells: value -> (chain,
         position in it).
     chains: each a list of values that lie side by side in one buffer. windows: the stacks that show a part of a chain.
-    blocks: what is copied at once, by the value before which that happens. copied: value -> which of its operands are.
+    blocks: what is copied at once, by the value before which that happens. settled: join -> numbers of the operands
+        that lie there from the start, or are in a block.
     """
 
     def __init__(self, program: Program) -> None:
@@ -73,7 +74,7 @@ class Layout:
         self.chains: list[list[Instruction]] = []
         self.windows: dict[Instruction, Window] = {}
         self.blocks: dict[Instruction, list[Block]] = defaultdict(list)
-        self.copied: dict[Instruction, set[int]] = defaultdict(set)
+        self.settled: dict[Instruction, set[int]] = defaultdict(set)
         self._shaped = self._read_as_block()
         self._chain()
         self._nest()
@@ -209,15 +210,17 @@ class Layout:
                 root = self.places[part].root
                 if run > 1 and root not in self._shaped and root.backward == ins.backward:
                     self.homes[self.places[part].root] = Home(ins, (*lead, slice(i, i + run)), axis)
+                    self.settled[ins].update(range(i, i + run))
                 elif ins.op == "stack":
-                    self._house(ins, part, (*lead, i), axis)
+                    self._house(ins, i, (*lead, i), axis)
                 else:
-                    self._house(ins, part, (*lead, slice(start, start + part.shape[axis])), axis)
+                    self._house(ins, i, (*lead, slice(start, start + part.shape[axis])), axis)
                     start += part.shape[axis]
                 i += run
 
-    def _house(self, ins: Instruction, part: Instruction, index: Any, axis: int) -> None:
+    def _house(self, ins: Instruction, k: int, index: Any, axis: int) -> None:
         """Give one operand of a join its home there, if nothing speaks against it."""
+        part = ins.args[k]
         root = self._whole(part)
         if root is None or root in self.cells or root in self.windows:
             return
@@ -228,6 +231,7 @@ class Layout:
         spread = volume(ins.shape[:axis]) > 1 or ins in self.homes
         if not (root in self._shaped and spread):
             self.homes[root] = Home(ins, index)
+            self.settled[ins].add(k)
 
     def _run_of_items(self, ins: Instruction, i: int) -> int:
         """How many operands of a stack, from the i-th on, are all the items of one value, in order; 1 if they are
@@ -270,7 +274,7 @@ class Layout:
                     place = self.cells[rows[0]][1] + sum(a.size for a in rows[0].args[:k])
                     self.blocks[first].append(Block(place, rows[0].size, source))
                     for ins in rows:
-                        self.copied[ins].add(k)
+                        self.settled[ins].add(k)
 
     def _in_one_piece(self, root: Instruction) -> bool:
         if root in self.windows:
@@ -280,7 +284,7 @@ class Layout:
     def _evenly_joined(self, run: list[Instruction], k: int, start: int) -> int:
         """Up to where the k-th operands of a run, from one on, lie in equal steps."""
         places = [self.places[ins.args[k]] for ins in run[start : start + 2]]
-        if len(places) < 2 or self.homes.get(places[0].root, (None,))[0] is run[start]:
+        if len(places) < 2 or k in self.settled[run[start]]:
             return start + 1
         step = places[1].offset - places[0].offset
         stop, last = start + 1, places[0]
@@ -291,17 +295,12 @@ class Layout:
             stop, last = stop + 1, place
         return stop if step >= 0 else start + 1
 
-    def in_place(self, join: Instruction, k: int) -> bool:
-        """Whether nothing is left to copy of the k-th operand of a join."""
-        home = self.homes.get(self.places[join.args[k]].root)
-        return (home is not None and home.owner is join) or k in self.copied.get(join, ())
-
     def count_copies(self) -> int:
         """How many operands are still copied into the value that joins them."""
         total = sum(len(blocks) for blocks in self.blocks.values())
         for ins in self.program.instructions:
             if ins.op in ("stack", "concatenate") and ins not in self.windows:
-                total += sum(not self.in_place(ins, k) for k in range(len(ins.args)))
+                total += len(ins.args) - len(self.settled.get(ins, ()))
         return total
 
     def users(self) -> dict[Instruction, list[Instruction]]:

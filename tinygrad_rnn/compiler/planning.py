@@ -187,11 +187,11 @@ class Plan:
             return
         for block in self.layout.blocks.get(ins, ()):
             self._copy(ins, block, storage)
-        layout = self.layout
-        if ins.op in ("stack", "concatenate") and all(layout.in_place(ins, k) for k in range(len(ins.args))):
+        settled = self.layout.settled.get(ins, ())
+        if settled and len(settled) == len(ins.args):
             return
-        copied = layout.copied.get(ins, ())
-        args = [self._joined(ins, k, out) if k in copied else self._view(a) for k, a in enumerate(ins.args)]
+        joined = settled if ins.op == "concatenate" else ()
+        args = [self._joined(ins, k, out) if k in joined else self._view(a) for k, a in enumerate(ins.args)]
         self._add(ins, bind(ins, args, out, self._scratch))
 
     def _copy(self, ins: Instruction, block: Block, storage: Storage) -> None:
