@@ -77,7 +77,8 @@ class _Check:
 
     def __init__(self, model: Model, torch: Any, compiled: bool, tally: Counter[str]) -> None:
         self.model, self.torch, self.compiled, self.tally = model, torch, compiled, tally
-        self.exact = 1e-11 if model.dtype == "float64" else 3e-4
+        single = model.dtype != "float64" or model.flaw == "inputs of another dtype"  # some of it, then, at least
+        self.exact = 3e-4 if single else 1e-11
         self.eager = Calls([], [], {})
         self.weights: Named = {}
         self.second: Named = {}
