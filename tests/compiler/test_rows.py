@@ -213,3 +213,8 @@ def test_batches_and_heavy_inputs_are_left_alone(monkeypatch):
     monkeypatch.setattr(rows, "LIGHT", D * H * 8 - 1)
     program, widened = both(regression(nn.RNN(D, H)), series(6))
     assert count(program, "add") - count(widened, "add") == 5, "only the head's weight is light enough"
+
+
+def test_one_row_and_a_number_without_axes():
+    shift = tg.tensor(0.3, requires_grad=True, dtype=tg.float64)
+    tg.compile(lambda x: np.tanh(x[0] @ w + shift).sum()).check(series(2), **EXACT)

@@ -108,6 +108,8 @@ class _Rows:
 
     def _input(self, ins: Instruction) -> _Input | None:
         """What one row was made of, if it is one of many that were made together."""
+        if ins.ndim != 2:
+            return None
         place = address(ins, self.places)
         made, columns = place.root, ins.shape[-1]
         if place.shape != (1, columns) or place.strides[1] != 1 or place.offset % columns:
