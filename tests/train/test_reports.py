@@ -28,7 +28,7 @@ def told(report):
     report.line(progress(100))
     report.evaluated(100, 1.5, True)
     report.evaluated(150, 1.75, False)
-    report.say("[red]Saved[/red] to [/tmp/a].")
+    report.say("[red]Saved[/red] to [/models/a].")
     report.end()
 
 
@@ -40,7 +40,7 @@ def test_lines():
         "step 100/200, epoch 1: loss 2.3457, lr 0.00123, gradient 0.512, 40.0 steps/s, 0:02 left",
         "step 100: validation loss 1.5000, the best so far",
         "step 150: validation loss 1.7500",
-        "[red]Saved[/red] to [/tmp/a].",
+        "[red]Saved[/red] to [/models/a].",
     ]
 
 
@@ -63,7 +63,7 @@ def test_lines_that_know_less(changes, end):
 
 def test_quiet_says_only_what_must_be_read(capsys):
     told(Quiet())
-    assert capsys.readouterr() == ("", "[red]Saved[/red] to [/tmp/a].\n")
+    assert capsys.readouterr() == ("", "[red]Saved[/red] to [/models/a].\n")
 
 
 def test_lines_go_to_standard_output(capsys):
@@ -82,7 +82,7 @@ def test_a_bar_with_loss_rate_and_time_left(monkeypatch):
     assert "200/200" in shown
     assert "loss 2.3457  40.0 steps/s  0:00 left" in shown
     assert "step 100: validation loss 1.5000, the best so far" in shown
-    assert "[red]Saved[/red] to [/tmp/a]." in shown, "text is not markup"
+    assert "[red]Saved[/red] to [/models/a]." in shown, "text is not markup"
     report = Bar(stream)
     report.end()
 
