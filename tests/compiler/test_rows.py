@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tests.compiler import loops
-from tests.compiler.test_biases import before
+from tests.compiler.test_biases import before, ops
 from tests.compiler.test_passes import values
 from tinygrad_rnn import nn
 from tinygrad_rnn.compiler import rows
@@ -41,11 +41,6 @@ def both(function, *args):
     for a, b in zip(values(program, arrays), values(widened, arrays), strict=True):
         np.testing.assert_allclose(b, a, **EXACT)
     return program, widened
-
-
-def count(program, op, **where):
-    found = [ins for ins in program.instructions if ins.op == op]
-    return sum(all(getattr(ins, name) == value for name, value in where.items()) for ins in found)
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -104,7 +99,7 @@ def test_loops_over_cells_equal_eager(cell, head):
 def test_rows_are_stacked_and_their_left_part_is_the_states():
     program, widened = both(regression(nn.RNN(D, H)), series(6))
     assert (
-        count(program, "add") - count(widened, "add") == 6 + 5 + 1
+        ops(program).count("add") - ops(widened).count("add") == 6 + 5 + 1
     )  # each step's, but not the last one's backward, and the bias's
     wide = [ins for ins in widened.instructions if ins.op == "stack" and ins.shape[-1] > H]
     assert {ins.shape for ins in wide} >= {(6, 1, H + D + 1)}
@@ -201,7 +196,7 @@ def test_a_stack_of_rows_needs_all_of_them_in_one_order():
         return (np.stack(states) * np.stack(states[::-1])).sum()
 
     program, widened = both(both_ways, series(6))
-    assert count(widened, "add", backward=False) == count(program, "add", backward=False)
+    assert ops(widened, backward=False).count("add") == ops(program, backward=False).count("add")
     tg.compile(both_ways).check(series(6), **EXACT)
 
 
@@ -212,7 +207,7 @@ def test_batches_and_heavy_inputs_are_left_alone(monkeypatch):
     assert widened is program
     monkeypatch.setattr(rows, "LIGHT", D * H * 8 - 1)
     program, widened = both(regression(nn.RNN(D, H)), series(6))
-    assert count(program, "add") - count(widened, "add") == 5, "only the head's weight is light enough"
+    assert ops(program).count("add") - ops(widened).count("add") == 5, "only the head's weight is light enough"
 
 
 def test_one_row_and_a_number_without_axes():

@@ -38,6 +38,10 @@ class Address(NamedTuple):
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
+    def is_plain(self) -> bool:
+        """Whether it begins where the value does, and goes through it in order."""
+        return self.offset == 0 and self.strides == contiguous(self.shape)
+
 
 def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Strides of C order."""
@@ -125,7 +129,7 @@ def _reshape(a: Address, ins: Instruction) -> Address | None:
 
 
 def _again(a: Address, ins: Instruction) -> Address | None:
-    if a.offset or a.strides != contiguous(a.shape):
+    if not a.is_plain():
         return None
     p = ins.params
     return Address(a.root, p["offset"], p["shape"], p["strides"])
@@ -173,8 +177,7 @@ def evenly(parts: list[Address]) -> tuple[int, Address] | None:
 
 def emit(b: Builder, a: Address, like: Instruction) -> Instruction:
     """An instruction that shows this address: the value itself, a reshape of it, or a view of any form."""
-    whole = a.offset == 0 and a.strides == contiguous(a.shape)
-    if whole and math.prod(a.shape) == a.root.size:
+    if a.is_plain() and math.prod(a.shape) == a.root.size:
         return b.reshape(a.root, a.shape, like)
     params = {"shape": a.shape, "strides": a.strides, "offset": a.offset}
     return b.emit(strided, (a.root,), params, a.shape, a.root.dtype, like)

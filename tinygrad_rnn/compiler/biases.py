@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from ..ops.shape import concatenate
 from ..primitive import Primitive
 from .address import Address, address, contiguous
 from .builder import Builder, readers
@@ -138,10 +137,8 @@ class _Folding:
         return wide[view]
 
     def _with_bias(self, b: Builder, weight: Instruction, bias: Instruction, like: Instruction) -> Instruction:
-        rows, columns = weight.shape
         like = weight if weight.primitive is not None else like
-        parts = (weight, b.reshape(bias, (1, columns), like))
-        return b.emit(concatenate, parts, {"axis": 0}, (rows + 1, columns), weight.dtype, like)
+        return b.concatenate((weight, b.reshape(bias, (1, weight.shape[1]), like)), 0, like)
 
     def _columns(self, program: Program) -> dict[Instruction, Instruction]:
         """Sums over all rows of what a gradient product has on its left: the sum -> the product."""

@@ -18,7 +18,7 @@ from ..ops.contract import matmul
 from ..ops.elementwise import add, multiply
 from ..ops.index import getitem
 from ..ops.reduce import sum_
-from ..ops.shape import broadcast_to, reshape, stack, transpose
+from ..ops.shape import broadcast_to, concatenate, reshape, stack, transpose
 from ..primitive import Primitive
 from .program import CONSTANT, Instruction, Program
 
@@ -146,6 +146,12 @@ class Builder:
                 return found
         shape = (*first.shape[:axis], len(parts), *first.shape[axis:])
         return self.emit(stack, parts, {"axis": axis}, shape, first.dtype, like)
+
+    def concatenate(self, parts: Sequence[Instruction], axis: int, like: Instruction) -> Instruction:
+        """Values one behind the other along an axis that they have."""
+        first = parts[0]
+        shape = (*first.shape[:axis], sum([p.shape[axis] for p in parts]), *first.shape[axis + 1 :])
+        return self.emit(concatenate, tuple(parts), {"axis": axis}, shape, first.dtype, like)
 
     def _consecutive(
         self, parts: tuple[Instruction, ...], base: Instruction, axis: int, like: Instruction

@@ -204,20 +204,6 @@ def _clip(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scr
     return calls or [copy_to(out, x)]
 
 
-def _join(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
-    axis, start = ins.params["axis"], 0
-    lead = (slice(None),) * axis
-    calls: list[Call] = []
-    for i, x in enumerate(args):
-        index: Any = i if ins.op == "stack" else slice(start, start + x.shape[axis])
-        if ins.op == "concatenate":
-            start += x.shape[axis]
-        part = out[(*lead, index, ...)]
-        if x.size and not same_place(x, part):
-            calls.append(copy_to(part, x))
-    return calls
-
-
 def _with_ones(ins: Instruction, args: Sequence[Array], out: np.ndarray, scratch: Scratch) -> list[Call]:
     return [copy_to(out[..., :-1], args[0]), (out[..., -1].fill, (1,))]
 
@@ -256,6 +242,6 @@ KERNELS: dict[str, Callable[..., list[Call] | None]] = {
     "matmul": _matmul, "sum": _sum, "max": _reducer(np.maximum), "min": _reducer(np.minimum),
     "prod": _reducer(np.multiply), "count_nonzero": _count_nonzero, "copy": _copy, "cell": _copy, "contiguous": _copy,
     "astype": _copy, "reshape": _copy, "transpose": _copy, "broadcast_to": _copy, "where": _where, "sigmoid": _sigmoid,
-    "relu": _relu, "clip": _clip, "stack": _join, "concatenate": _join, "place": _place, "with_ones": _with_ones,
+    "relu": _relu, "clip": _clip, "place": _place, "with_ones": _with_ones,
     "softmax": _softmax, "log_softmax": _log_softmax, **LOOKUPS,
 }  # fmt: skip

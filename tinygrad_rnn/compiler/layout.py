@@ -96,7 +96,7 @@ class Layout:
         root = place.root
         if root.primitive is None or root in self.homes or root.op == "place":
             return None
-        if place.offset or place.strides != contiguous(place.shape) or root.size != ins.size:
+        if not place.is_plain() or root.size != ins.size:
             return None
         return root
 
@@ -157,7 +157,7 @@ class Layout:
         for a in wish.args:
             place = self.places[a]
             root = place.root
-            if place.offset or place.strides != contiguous(place.shape) or root.size != a.size:
+            if not place.is_plain() or root.size != a.size:
                 return None
             if root in self.windows and self.windows[root].step * len(root.args) == root.size:
                 found.append(self.windows[root][:2])

@@ -187,12 +187,22 @@ class Plan:
             return
         for block in self.layout.blocks.get(ins, ()):
             self._copy(ins, block, storage)
-        settled = self.layout.settled.get(ins, ())
-        if settled and len(settled) == len(ins.args):
-            return
-        joined = settled if ins.op == "concatenate" else ()
-        args = [self._joined(ins, k, out) if k in joined else self._view(a) for k, a in enumerate(ins.args)]
-        self._add(ins, bind(ins, args, out, self._scratch))
+        if ins.op in ("stack", "concatenate"):
+            self._add(ins, self._join(ins, out))
+        else:
+            self._add(ins, bind(ins, [self._view(a) for a in ins.args], out, self._scratch))
+
+    def _join(self, ins: Instruction, out: np.ndarray) -> list[Call]:
+        """Copies of the operands that do not lie in the joined value already."""
+        settled, axis, start = self.layout.settled.get(ins, ()), ins.params["axis"], 0
+        calls = []
+        for k, a in enumerate(ins.args):
+            stop = start + (1 if ins.op == "stack" else a.shape[axis])
+            if k not in settled and a.size:
+                index = k if ins.op == "stack" else slice(start, stop)
+                calls.append(copy_to(out[(*(slice(None),) * axis, index, ...)], self._view(a)))
+            start = stop
+        return calls
 
     def _copy(self, ins: Instruction, block: Block, storage: Storage) -> None:
         """Copy one operand of many joined values at once; constants once and for all."""
@@ -206,12 +216,6 @@ class Plan:
         else:
             self._add(ins, [copy_to(target, source)])
 
-    def _joined(self, ins: Instruction, k: int, out: np.ndarray) -> np.ndarray:
-        """The part of a concatenation that its k-th operand is."""
-        axis = ins.params["axis"]
-        start = sum(a.shape[axis] for a in ins.args[:k])
-        return out[(*(slice(None),) * axis, slice(start, start + ins.args[k].shape[axis]))]
-
     def _overwritten(self, ins: Instruction, storage: Storage, dying: list[Storage]) -> Storage | None:
         """An operand that nobody reads any more, and that the result of an elementwise operation may take the place
         of.
@@ -221,13 +225,9 @@ class Plan:
             if other is None or other not in dying or other.array is None or other.fixed:
                 continue
             same = a.shape == ins.shape and a.nbytes == storage.size * storage.dtype.itemsize
-            if same and other.size == a.size and self._lies_plainly(a):
+            if same and other.size == a.size and self.layout.places[a].is_plain():
                 return other
         return None
-
-    def _lies_plainly(self, a: Instruction) -> bool:
-        place = self.layout.places[a]
-        return place.offset == 0 and place.strides == contiguous(place.shape)
 
     def _own(self, ins: Instruction, storage: Storage) -> np.ndarray:
         """The array that an instruction writes."""

@@ -14,7 +14,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from ..ops.shape import concatenate
 from .address import Address, address, contiguous
 from .address import emit as emit_view
 from .builder import Builder, readers, volume
@@ -86,6 +85,7 @@ class _Rows:
         self.b = Builder()
         self.new: dict[Instruction, Instruction] = {}
         self.rows: dict[Any, Instruction] = {}
+        self.weights: dict[Any, Instruction] = {}
         groups: dict[tuple[Instruction | None, ...], list[_Step]] = defaultdict(list)
         for ins in program.instructions:
             step = self._step(ins)
@@ -121,7 +121,7 @@ class _Rows:
                 return None
             whole = address(product, self.places)
             product = whole.root
-            if product.size != made.size or whole.offset or whole.strides != contiguous(whole.shape):
+            if product.size != made.size or not whole.is_plain():
                 return None
             if any(r is not made for _, r in self._read(product)):
                 return None
@@ -211,7 +211,7 @@ class _Rows:
         """The state that an operand of a stack shows, all of it."""
         place = address(part, self.places)
         root = place.root
-        if place.offset or place.strides != contiguous(place.shape) or root.size != part.size:
+        if not place.is_plain() or root.size != part.size:
             return None
         return root.args[0] if root.op == "cell" else root
 
@@ -241,21 +241,19 @@ class _Rows:
             parts = [self.new[state], self._input_row(one, like)]
             if one.bias is not None:
                 parts.append(self.b.full(1.0, (1, 1), state.dtype, like))
-            self.rows[name] = self._joined(parts, 1, like)
+            self.rows[name] = self.b.concatenate(parts, 1, like)
         return self.rows[name]
 
     def _weight(self, step: _Step) -> Instruction:
         """What a wide row is multiplied by."""
-        made_of = step.input
-        parts = [self.new[step.product.args[1]], self.new[made_of.weight]]
-        if made_of.bias is not None:
-            parts.append(self.b.reshape(self.new[made_of.bias], (1, made_of.weight.shape[1]), step.product))
-        return self._joined(parts, 0, step.product)
-
-    def _joined(self, parts: list[Instruction], axis: int, like: Instruction) -> Instruction:
-        shape = list(parts[0].shape)
-        shape[axis] = sum(part.shape[axis] for part in parts)
-        return self.b.emit(concatenate, tuple(parts), {"axis": axis}, tuple(shape), parts[0].dtype, like)
+        weight, made_of = step.product.args[1], step.input
+        name = weight, made_of.weight, made_of.bias
+        if name not in self.weights:
+            parts = [self.new[weight], self.new[made_of.weight]]
+            if made_of.bias is not None:
+                parts.append(self.b.reshape(self.new[made_of.bias], (1, weight.shape[1]), step.product))
+            self.weights[name] = self.b.concatenate(parts, 0, step.product)
+        return self.weights[name]
 
     def _input_row(self, one: _Input, like: Instruction) -> Instruction:
         return self.b.part(self.new[one.rows], 0, one.row, one.row + 1, like)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from ..ops.shape import concatenate
 from .builder import Builder, readers, uses
 from .machine import blas_threads
 from .program import Instruction, Program
@@ -218,7 +217,7 @@ class _Splitting:
         if len({p.shape for p in pieces}) == 1:
             made = self.b.reshape(self.b.stack(pieces, axis, like), like.shape, like)
         else:
-            made = self.b.emit(concatenate, pieces, {"axis": axis}, like.shape, like.dtype, like)
+            made = self.b.concatenate(pieces, axis, like)
         self.parts[made] = pieces
         if split:
             self.split.add(made)

@@ -14,7 +14,6 @@ from typing import Any
 
 from ..ops.elementwise import add, multiply, subtract
 from ..ops.index import Slot, put
-from ..ops.shape import concatenate
 from .builder import Builder, rewrite, uses
 from .kinds import FIRST, Kinds, base
 from .program import VIEWS, Instruction, Program
@@ -261,11 +260,10 @@ def _sum_of_matmuls(b: Builder, root: Instruction, terms: list[Instruction]) -> 
 
 def _joined(b: Builder, parts: tuple[Instruction, ...], like: Instruction) -> Instruction:
     """Matrices on top of each other."""
-    columns = parts[0].shape[1]
-    rows = sum(p.shape[0] for p in parts)
+    rows, columns = parts[0].shape
     if len({p.shape for p in parts}) == 1:
-        return b.reshape(b.stack(parts, 0, like), (rows, columns), like)
-    return b.emit(concatenate, parts, {"axis": 0}, (rows, columns), parts[0].dtype, like)
+        return b.reshape(b.stack(parts, 0, like), (len(parts) * rows, columns), like)
+    return b.concatenate(parts, 0, like)
 
 
 def _sum_of_sums(b: Builder, root: Instruction, terms: list[Instruction]) -> Instruction:
