@@ -133,3 +133,16 @@ def test_a_deep_recording_needs_no_recursion():
         return x.sum()
 
     tg.compile(chain)(tg.ones(2)).item()
+
+
+def test_the_cut_is_shown_where_backward_begins():
+    """The cotangent, a leaf, may stand before the forward part."""
+    layer = tg.nn.RNN(2, 3)
+    x = tg.from_numpy(np.random.default_rng(0).normal(size=(4, 2, 2)).astype(np.float32))
+    program = tg.compile(lambda x: (layer(x)[0] ** 2).mean()).program(x)
+    lines = show(program, 10_000).splitlines()
+    (cut,) = [i for i, line in enumerate(lines) if line.startswith("----")]
+    computed = [ins.primitive is not None for ins in program.instructions]
+    behind = [ins.backward for ins in program.instructions]
+    assert not any(c and b for c, b in zip(computed[:cut], behind[:cut], strict=True))
+    assert all(b for c, b in zip(computed[cut:], behind[cut:], strict=True) if c)

@@ -263,7 +263,7 @@ def show(program: Program, limit: int = 200) -> str:
     lines = []
     cut = False
     for ins in program.instructions[:limit]:
-        if ins.backward and not cut:
+        if ins.backward and ins.primitive is not None and not cut:  # what is handed in may stand anywhere
             cut = True
             lines.append("---- the cut: what follows runs in backward() ----")
         params = "".join(f" {k}={v!r}" for k, v in ins.params.items())
