@@ -164,6 +164,25 @@ def test_results_and_gradients_never_share_memory_with_the_plan():
         np.testing.assert_array_equal(a.array, b)
 
 
+def test_a_leaf_that_the_function_makes_wants_no_gradient():
+    """As in `h0 = zeros(...).requires_grad_()`: each eager call makes another one, and nobody asks for its gradient."""
+    w = tg.tensor(np.eye(3), requires_grad=True)
+
+    def function(x):
+        h = tg.zeros(3, dtype=tg.float64).requires_grad_()
+        return np.tanh(x @ w + h).sum()
+
+    compiled = tg.compile(function)
+    x = tg.tensor(np.random.default_rng(0).normal(size=(2, 3)))
+    compiled.check(x)
+    wanted = compiled.program(x).wanted
+    assert [leaf.value for leaf in wanted] == [w.node]
+    alone = tg.compile(lambda x: (x * tg.ones(3, dtype=tg.float64).requires_grad_()).sum())
+    y = alone(x)
+    assert y.requires_grad
+    y.backward()
+
+
 def test_backward_after_other_calls_waits_with_buffers_of_its_own():
     x = leaf(3)
     compiled = tg.compile(lambda x: (x * x).sum())

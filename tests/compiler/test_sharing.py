@@ -65,6 +65,26 @@ def _graded(graded, results, k):
 
 
 @pytest.mark.usefixtures("hurried")
+def test_threads_share_a_training_step():
+    """Steps on one batch: whoever takes them, so many of them lead to the same weights, bit by bit."""
+    x = tg.tensor(np.random.default_rng(1).normal(size=(6, 2, 3)).astype("f"))
+
+    def trained(threads: int) -> list[bytes]:
+        layer = nn.RNN(3, 4, generator=np.random.default_rng(0))
+        optimizer = tg.optim.SGD(layer.parameters(), lr=0.01, momentum=0.9)
+        step = tg.compile_step(lambda x: layer(x)[0].pow(2).mean(), optimizer, clip=0.1)
+        with ThreadPoolExecutor(threads) as pool:
+            losses = list(pool.map(lambda _: step(x).item(), range(120)))
+        assert len(set(losses)) == 120
+        assert optimizer.steps_taken == 120
+        return [p.detach().numpy().tobytes() for p in layer.parameters()]
+
+    expected = trained(1)
+    for _ in range(3):
+        assert trained(4) == expected
+
+
+@pytest.mark.usefixtures("hurried")
 def test_threads_may_be_the_first_to_call():
     layer = nn.GRU(3, 4, generator=np.random.default_rng(0))
     x = tg.tensor(np.random.default_rng(1).normal(size=(6, 2, 3)).astype("f"))

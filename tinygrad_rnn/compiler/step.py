@@ -7,6 +7,7 @@ then one product and the update one pass, whatever the number of parameters.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Sequence
 from operator import attrgetter, is_
 from typing import Any
@@ -27,8 +28,8 @@ from .signature import fill
 BLOCK = 1 << 15
 """Entries that are updated at a time where that is possible."""
 
-IN_STEP = 2
-"""Callers of what notes the update that lie in this package: `Step._update` and `Step.__call__`."""
+IN_STEP = 3
+"""Callers of what notes the update that lie in this package: `Step._update`, `_step` and `__call__`."""
 
 
 _array = attrgetter("array")
@@ -204,7 +205,8 @@ def _with_vector(program: Program, order: Sequence[Instruction]) -> Program:
 class Step:
     """A compiled training step: `step(*args)` returns what the loss function returns, without history.
 
-    norm: of all gradients together, before clipping, in the last step; None without `clip`.
+    norm: of all gradients together, before clipping, in the last step; None without `clip`. Threads may share a step:
+    they take turns.
     """
 
     def __init__(self, loss_fn: Callable[..., Any], optimizer: Any, clip: float | None = None) -> None:
@@ -214,6 +216,7 @@ class Step:
         self.norm: float | None = None
         self._prepared: dict[Entry, Prepared] = {}
         self._groups: list[Group] = []
+        self._lock = threading.RLock()  # reentrant: a hook of the optimiser may evaluate
         base = next(c for c in reversed(type(optimizer).__mro__) if "step" in vars(c))
         if type(optimizer).step is not base.step:  # type: ignore[attr-defined]
             raise GraphError(
@@ -222,6 +225,10 @@ class Step:
             )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with self._lock:
+            return self._step(args, kwargs)
+
+    def _step(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         leaves: list[Any] = []
         entry = self.compiled.entry(args, kwargs, leaves)
         prepared = self._prepared.get(entry)

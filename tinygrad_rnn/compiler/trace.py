@@ -94,7 +94,7 @@ def _record(function: Callable[..., Any], template: Any, leaves: Sequence[Any], 
         known = set(nodes)
         live = tuple(i for i, o in enumerate(outputs[:count]) if o.node.needs_grad and o.node not in known)
         cut = graph.tick()
-        wanted, seeds, found, missing = _sweep([outputs[i] for i in live])
+        wanted, seeds, found, missing = _sweep([outputs[i] for i in live], start)
     roots = [o.node for o in outputs]
     gradients = [found.get(w) for w in wanted]
     lowered = _lower([*roots, *(g for g in gradients if g is not None)], nodes, seeds, wanted, start, cut)
@@ -130,11 +130,17 @@ def _undo(written: list[Any]) -> list[tuple[Any, Node]]:
     return list(last.values())
 
 
-def _sweep(outputs: list[Any]) -> tuple[list[Node], list[Node], dict[Node, Node], MissingRuleError | None]:
+def _sweep(
+    outputs: list[Any], start: int
+) -> tuple[list[Node], list[Node], dict[Node, Node], MissingRuleError | None]:
     """Pull a fresh cotangent of each output back; the leaves that want one, the cotangents, the gradients, and what
     went wrong.
+
+    start: when the function was called. A leaf that it made itself, as an initial state that requires grad, wants none:
+    the next call makes another one.
     """
-    wanted = [n for n in ancestors((o.node for o in outputs), only_grad=True) if n.primitive is None]
+    leaves = [n for n in ancestors((o.node for o in outputs), only_grad=True) if n.primitive is None]
+    wanted = [n for n in leaves if n.index < start]
     seeds = [make(np.ones(o.shape, o.dtype), graph.leaf(np.ones(o.shape, o.dtype))) for o in outputs]
     hooks = [(n, n.hooks) for n in wanted if n.hooks]
     for node, _ in hooks:
