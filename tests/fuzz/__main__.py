@@ -106,8 +106,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch = _torch()
     campaign = Campaign(torch, not options.eager)
-    # by time a half of all goes into models: one takes as long as several programs
-    kinds = [options.only.replace("-", " ")] if options.only else ["programs", "models", "programs in place"]
+    # by time a half of all goes into models: one takes as long as ten programs
+    kinds = [options.only.replace("-", " ")] if options.only else [*["programs", "programs in place"] * 4, "models"]
     warnings.simplefilter("ignore")  # shapes that broadcast and the like are drawn on purpose
     start, seed = time.monotonic(), options.seed
     print(f"seeds from {seed}; PyTorch {'takes part' if torch else 'is not installed and takes no part'}", flush=True)
