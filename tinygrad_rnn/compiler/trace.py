@@ -130,9 +130,7 @@ def _undo(written: list[Any]) -> list[tuple[Any, Node]]:
     return list(last.values())
 
 
-def _sweep(
-    outputs: list[Any], start: int
-) -> tuple[list[Node], list[Node], dict[Node, Node], MissingRuleError | None]:
+def _sweep(outputs: list[Any], start: int) -> tuple[list[Node], list[Node], dict[Node, Node], MissingRuleError | None]:
     """Pull a fresh cotangent of each output back; the leaves that want one, the cotangents, the gradients, and what
     went wrong.
 
