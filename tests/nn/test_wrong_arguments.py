@@ -26,6 +26,7 @@ CASES = {
     ),
     "half of a state": (lambda: nn.LSTMCell(3, 3)(x, x), r"expected the state as a pair \(h0, c0\), got Tensor"),
     "a state in a tuple": (lambda: nn.GRUCell(3, 3)(x, (x,)), "GRUCell, hx: expected a Tensor, got tuple"),
+    "half precision": (lambda: x.half(), "expected float32, float64.*got dtype float16"),
     "a second size": (lambda: tg.Tensor(2, 3), "requires_grad: expected True or False, got 3. .* zeros"),
 }
 
@@ -35,6 +36,12 @@ def test_is_refused_by_name(name):
     function, text = CASES[name]
     with pytest.raises(TypeError, match=text):
         function()
+
+
+def test_there_is_no_gpu():
+    for move in (x.cuda, nn.Linear(3, 2).cuda, nn.LSTM(3, 2).cuda):
+        with pytest.raises(RuntimeError, match=r"expected (the )?device 'cpu'.*got 'cuda'"):
+            move()
 
 
 def test_numbers_are_formatted_and_several_are_not():
