@@ -164,6 +164,8 @@ def test_uploads_are_scaled_and_their_end_is_left_unseen():
     every = np.concatenate([found.y, found.y_unseen])
     np.testing.assert_allclose([every.mean(), every.std()], [0, 1], atol=1e-12)
     assert len(uploaded(table(map(str, np.arange(50.0)), ""), "b.csv").x) == 40
+    assert len(uploaded(table([*map(str, np.arange(50.0)), "", " "], "\n"), "blank lines at both ends.csv").x) == 40
+    assert len(uploaded(table(f"{t},{t}\n" for t in range(50)), "blank lines between pairs.csv").x) == 40
 
 
 @pytest.mark.parametrize(
@@ -176,6 +178,7 @@ def test_uploads_are_scaled_and_their_end_is_left_unseen():
         (table([f"{t},nan" for t in range(40)]), "line 2"),
         (table([f"{t},1" for t in range(40)]), "a constant column"),
         (table([f"{t},{t}" for t in range(40)] + ["7"]), "line 42"),
+        (table([*map(str, range(40)), "", "1"], "y\n"), "line 42: expected 1 finite number, got ''"),
         (table([f"{t},{t},{t}" for t in range(40)]), "one column (y) or two"),
         (b"1\n" * 1_000_001, "at most"),
     ],
