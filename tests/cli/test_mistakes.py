@@ -110,7 +110,7 @@ def test_tables_that_cannot_be_forecast(tg, series, tmp_path):
 
 def test_what_may_not_be_read_or_written(tg, text, series, tmp_path, monkeypatch):
     close(text, monkeypatch)
-    refused(tg("train", "--text", text), str(text), "Permission denied", "Choose a place you have permission for.")
+    refused(tg("train", "--text", text), str(text), "Permission denied. Give a file that you may read.")
     close(series, monkeypatch)
     refused(tg("forecast", series), str(series), "Permission denied")
     (tmp_path / "locked").mkdir()

@@ -158,5 +158,5 @@ def unknown_encoding(where: str, encoding: str) -> DataError:
 def file_error(where: str, error: OSError) -> DataError:
     """The error for a text file that cannot be opened, or not read to its end."""
     kind = MissingDataError if isinstance(error, FileNotFoundError) else DataError
-    got, do = advice(error)
+    got, do = advice(error, reading=True)
     return kind(explain(where, expected="a text file to read", got=got, do=do))
