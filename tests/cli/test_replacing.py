@@ -75,3 +75,22 @@ def test_a_drawing_stays_away_from_the_model(tg, trained, tmp_path, unchanged):
     model = (trained / "best.safetensors").rename(tmp_path / "model.svg")
     unchanged(model)
     refused(tg("draw", "model.svg", "--out", "model.svg"), "which is read and would be replaced")
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "config.toml"])
+def test_a_run_stays_away_from_its_text(tg, trained, unchanged, name):
+    unchanged(trained / name)
+    for words in (("--overwrite",), ("--resume",)):
+        refused(tg("train", "--text", f"run/{name}", *words), f"--text run/{name}: expected a file that the run ")
+
+
+def test_a_run_stays_away_from_settings_that_are_none_of_a_run(tg, text, trained, tmp_path, unchanged):
+    (tmp_path / "new").mkdir()
+    settings = tmp_path / "new/config.toml"
+    settings.write_text(f'# mine\ntext = "{text}"\nhidden = 4\nbatch = 2\ntime = 5\nsteps = 2\n')
+    unchanged(settings)
+    for words in ((), ("--overwrite",)):
+        said = "--config new/config.toml: expected a file that the run does not write"
+        refused(tg("train", "--config", "new/config.toml", "--out", "new", *words), said)
+    # A run may be made again from its own settings: it is replaced with all it has, as was asked.
+    assert tg("train", "--config", "run/config.toml", "--steps", 2, "--overwrite", "--quiet").code == 0
