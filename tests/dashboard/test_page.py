@@ -1,5 +1,6 @@
 """Every tab of the dashboard, driven without a browser."""
 
+import colorsys
 import re
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tinygrad_rnn.dashboard.text import LARGEST, _text
 from tinygrad_rnn.errors import DataError
 from tinygrad_rnn.manual.regression import Apply_RNN, SGD_Optimizer
 from tinygrad_rnn.mistakes import MISTAKES
+from tinygrad_rnn.plots import COLOURS
 
 PAGE = Path(__file__).resolve().parents[2] / "examples" / "app.py"
 
@@ -54,6 +56,21 @@ def test_six_tabs_with_the_defaults_of_the_original(page):
         "Gradient check", "Text",
     ]  # fmt: skip
     assert (page.number_input[0].value, page.number_input[1].value) == (50, 500)
+
+
+def test_the_colours_that_the_page_names_are_those_of_its_lines(page):
+    hues = {"red": 0, "orange": 26, "green": 164, "blue": 202}
+    named = {}
+    for kind in ("data", "model", "unseen"):
+        red, green, blue = (int(COLOURS[kind][at : at + 2], 16) / 255 for at in (1, 3, 5))
+        named[kind] = min(hues, key=lambda word: abs(hues[word] - 360 * colorsys.rgb_to_hsv(red, green, blue)[0]))
+    said = " ".join(text.value for text in page.markdown)
+    for words in (
+        f"**{named['data']}** line is the data, the dashed **{named['model']}** one the model",
+        f"the **{named['model']}** line on shaded ground",
+        f"dashed **{named['unseen']}** line is the prediction",
+    ):
+        assert words in said
 
 
 def test_training_keeps_the_model_and_the_losses_fall(page):
