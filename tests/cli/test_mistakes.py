@@ -6,6 +6,9 @@ import socket
 import pytest
 
 from tests.writers import close
+from tinygrad_rnn import forecasting
+from tinygrad_rnn.cli.console import counted
+from tinygrad_rnn.train import Ended
 
 
 def refused(done, *words, code=2):
@@ -175,6 +178,20 @@ def test_a_run_is_not_replaced_unasked_and_not_resumed_as_another(tg, text, trai
 def test_a_prompt_outside_the_vocabulary(tg, trained):
     done = refused(tg("sample", "--prompt", "the Ω", "--json"), "--prompt: expected the 13 characters", "got 'Ω'")
     assert "unknown=" not in done.err
+
+
+def test_one_thing_is_singular(tg, text, series, monkeypatch):
+    assert [counted(n, "epoch") for n in (0, 1, 2000)] == ["0 epochs", "1 epoch", "2,000 epochs"]
+    text.write_text("a" * 400)
+    words = ("--hidden", 2, "--batch", 1, "--time", 5, "--steps", 1, "--quiet")
+    assert tg("train", "rnn", "--text", text, *words).code == 0
+    refused(tg("sample", "--prompt", "b"), "expected the 1 character that run was trained on")
+    real = forecasting.forecast
+    stopped = lambda *series, **options: real(*series, **options)._replace(ended=Ended.INTERRUPTED)
+    monkeypatch.setattr(forecasting, "forecast", stopped)
+    done = tg("forecast", series, "--column", "wave", "--lag", 5, "--hidden", 2, "--epochs", 1)
+    assert done.code == 130
+    assert "this is the forecast after 1 epoch; run it again" in done.out
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:50], lambda b: b[:-4] + b"oops", lambda b: b""])

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from .arguments import Commands, at_least, command
-from .console import OK, Console, RefusedError, visible
+from .console import OK, Console, RefusedError, counted, visible
 from .paths import load_model
 
 __all__ = ["add"]
@@ -56,9 +56,10 @@ def _check_prompt(options: argparse.Namespace, vocabulary: Any) -> None:
     if vocabulary.unknown is None:
         foreign = [token for token in vocabulary.split(options.prompt) if token not in vocabulary]
         if foreign:
+            known = counted(len(vocabulary), "character")
             raise RefusedError(
-                f"--prompt: expected the {len(vocabulary)} characters that {options.path} was trained on, got "
-                f"{foreign[0]!r}. Leave it out, or train on a text that has it."
+                f"--prompt: expected the {known} that {options.path} was trained on, got {foreign[0]!r}. "
+                "Leave it out, or train on a text that has it."
             )
 
 
