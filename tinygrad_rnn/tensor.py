@@ -262,6 +262,8 @@ class Tensor(NumpyProtocols, Readable):
             writes.preserve(new.node, self.array, since=self.node.index if self.node else -1)
             if state.written is not None:
                 state.written.append((weakref.ref(self), self.node, self.array, self.array.copy()))
+        else:
+            writes.refuse_while_recording()
         check_assignable(new.array.dtype, self.array.dtype)
         np.copyto(self.array, new.array, casting="unsafe")
         writes.mutated(self.array, by=new.node if recorded else None)
