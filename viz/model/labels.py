@@ -89,8 +89,9 @@ def describe_group(diagram: Diagram, box: Box) -> str:
     graph = diagram.graph
     own = {diagram.fold.role[i]: graph.nodes[i].op for i in box.members if graph.nodes[i].primitive is not None}
     ops = Counter(own.values())
-    if ops["sigmoid"] >= 2 and ops["tanh"] >= 1:
-        return "LSTM" if ops["tanh"] >= 2 or ops["sigmoid"] >= 3 else "GRU"
+    gated = _gated(diagram, box, ops)
+    if gated:
+        return gated
     for name in ("lstm", "gru"):
         if any(name in op for op in ops):
             return name.upper()
@@ -103,6 +104,33 @@ def describe_group(diagram: Diagram, box: Box) -> str:
     if telling:
         return ", ".join(telling[-2:])
     return "linear" if ops["matmul"] else next(iter(ops), "")
+
+
+def _gated(diagram: Diagram, box: Box, ops: Mapping[str, int]) -> str:
+    """ "LSTM" or "GRU" for a group with at least two gates and a tanh, else nothing.
+
+    A GRU carries one state and has two gates for its tanh. An LSTM carries two; it has three gates, or two if they are
+    coupled, for two tanh, or for one if its output has none. The ratio also tells several layers drawn as one box.
+    """
+    gates, tanh = _gates(diagram, box), ops["tanh"]
+    if gates < 2 or not tanh:
+        return ""
+    group, fold = diagram.fold.group, diagram.fold
+    states = {a for a, b in fold.across if group[a] == group[b] == box.group}
+    return "GRU" if len(states) == 1 or gates == 2 * tanh else "LSTM"
+
+
+def _gates(diagram: Diagram, box: Box) -> int:
+    """How many gates a group has: one for each sigmoid, or one for each part that is cut out of it.
+
+    A layer may take the sigmoid of all its gates at once, and cut them apart behind it.
+    """
+    graph, role = diagram.graph, diagram.fold.role
+    parts: dict[int, set[int]] = {role[i]: set() for i in box.members if graph.nodes[i].op == "sigmoid"}
+    for i in box.members:
+        if graph.looks_on(i) and graph.nodes[i].primitive.kind == "index" and role[graph.parents[i][0]] in parts:
+            parts[role[graph.parents[i][0]]].add(role[i])
+    return sum(max(1, len(cut)) for cut in parts.values())
 
 
 def _name_states(diagram: Diagram) -> None:
