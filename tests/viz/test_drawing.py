@@ -57,6 +57,10 @@ def test_levels(level, kinds):
     assert drawing.diagram.timed == (level != "layers")
 
 
+def test_a_line_of_the_drawing_itself_is_not_shown_as_source():
+    assert "record.py" not in viz.draw(tg.nn.RNN(3, 4), tg.rand(2, 1, 3)).svg
+
+
 def test_layers_say_how_often_they_run_and_what_they_hold():
     (layer,) = [b for b in SAMPLES["layers"]().diagram.boxes if b.title.startswith("l1_reverse")]
     assert layer.detail == "tanh · 2×4 · 56 parameters"
