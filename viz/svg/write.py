@@ -58,8 +58,8 @@ def content(picture: Picture, live: bool) -> Content:
         scale, end = scale_bar(heat, left, height - 14)
         parts.append(scale)
         right, height = max(right, end + 28), height + LEGEND
-    if picture.diagram.level == "ops" and picture.diagram.boxes:
-        key, end = legend(picture, 28.0, height - 6)
+    key, end = legend(picture, 28.0, height - 6)
+    if key:
         parts.append(key)
         right, height = max(right, end), height + KEY
     room = max(right - 56, 400.0)
