@@ -57,8 +57,9 @@ class ProgramDrawing(Shown):
         first, last = self.stages[0][1], self.stages[-1][1]
         batched = sum(_group(row, i) > 1 for row in self.rows for i in row.cells[-1])
         return (
-            f"Program of {len(first)} instructions as recorded and {len(last)} after {len(self.stages) - 1} passes; "
-            f"{batched} of them do the work of several."
+            f"Program of {words.count(len(first), 'instruction')} as recorded and {len(last)} after "
+            f"{words.count(len(self.stages) - 1, 'pass', 'passes')}; "
+            f"{batched} of them {'does' if batched == 1 else 'do'} the work of several."
         )
 
     @property
@@ -159,7 +160,7 @@ def _heads(stages: Sequence[tuple[str, list[Any]]]) -> str:
     out = []
     for k, (name, instructions) in enumerate(stages):
         x = LEFT + LABEL + k * (CELL + APART)
-        count = f"{len(instructions)} instructions, {words.octets(sum(i.nbytes for i in instructions))}"
+        count = f"{words.count(len(instructions), 'instruction')}, {words.octets(sum(i.nbytes for i in instructions))}"
         out.append(f'<text class="strip pass" x="{num(x)}" y="30">{escape(words.clean(name))}</text>')
         out.append(f'<text class="axis" x="{num(x)}" y="46">{count}</text>\n')
     return "".join(out)

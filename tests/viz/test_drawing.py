@@ -67,6 +67,18 @@ def test_layers_say_how_often_they_run_and_what_they_hold():
     assert layer.title == "l1_reverse × 5"
 
 
+def test_one_is_written_in_the_singular():
+    drawing = viz.draw(tg.nn.Linear(1, 1, bias=False), tg.ones(1))
+    assert drawing.summary.endswith("Parameters hold 1 number.")
+    assert "1 time step runs from left to right." in viz.draw(n.recurrent(T=1)).summary
+    assert "5 time steps run from left to right." in viz.draw(n.recurrent(T=5)).summary
+    hidden = viz.draw(n.recurrent(T=5), steps=[0, 1, 3, 4])
+    assert "5 time steps run from left to right, 1 equal one left out." in hidden.summary
+    assert "1 equal step left out" in hidden.svg
+    (layer,) = [b for b in viz.draw(tg.nn.Linear(1, 1, bias=False), tg.ones(1), level="layers").diagram.boxes if b.uses]
+    assert layer.detail.endswith("1 parameter")
+
+
 def test_refusals_say_what_to_do():
     loss = n.recurrent()
     with pytest.raises(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .diagram import Box, Diagram
-from .words import clean, number, shape
+from .words import clean, count, number, shape
 
 _SIGNS = {"matmul": "@", "add": "+", "multiply": "×", "subtract": "−", "divide": "÷", "negative": "−"}
 _PRODUCTS = {"matmul", "dot", "einsum", "tensordot", "linear"}
@@ -21,7 +21,7 @@ def label(diagram: Diagram, classes: Mapping[str, str]) -> None:
         main = diagram.graph.nodes[box.main]
         if box.kind == "elided":
             column = diagram.columns[box.column or 0]
-            box.title, box.detail = "⋯", f"{column.count} {'step' if column.count == 1 else 'steps'}"
+            box.title, box.detail = "⋯", count(column.count, "step")
         elif box.kind == "module":
             _label_module(diagram, box, cells, classes)
         elif main.primitive is None:
@@ -80,7 +80,7 @@ def _label_module(diagram: Diagram, box: Box, cells: dict[int, str], classes: Ma
         box.title = f"∂ {box.title}"
     if box.loop:
         box.title += f" × {len({diagram.fold.step[i] for i in box.members} - {None})}"
-    weights = f"{box.uses} parameters" if box.uses else ""
+    weights = count(box.uses, "parameter") if box.uses else ""
     box.detail = " · ".join(part for part in (cells[box.group], shape(graph.nodes[box.main].shape), weights) if part)
 
 
