@@ -135,6 +135,23 @@ def test_r11_backward_edges_run_against_the_forward_ones():
     assert measured.svg.count('class="backward"') == 3, "only the states, when gradients are coloured"
 
 
+@pytest.mark.parametrize("level", ["ops", "modules"])
+def test_r11_every_parameter_gets_its_gradient_shared_ones_too(level):
+    drawing = viz.draw(*library(nn.LSTM), backward=True, level=level)
+    ends = re.findall(r'class="backward"[^>]* d="[^"]*?([\d.]+) ([\d.]+)"', drawing.svg)
+    buses = [bus for bus in drawing.picture.buses if bus.box.kind == "parameter" or level == "ops"]
+    assert len(buses) >= 3
+    for bus in buses:
+        x, y = bus.points[0][0]
+        assert any(abs(float(a) - x) < 0.1 and abs(float(b) - y) < 5 for a, b in ends), bus.box.title
+    module, x = library(nn.LSTM)
+    for parameter in module.rnn.parameters():
+        parameter.requires_grad = False
+    frozen = viz.draw(module, x, backward=True, level=level).svg
+    assert re.findall(r'class="bus"', frozen)
+    assert not re.findall(r'class="bus".*\n<path class="backward"', frozen), "no gradient is wanted"
+
+
 def test_a_graph_without_gradients_is_refused():
     make = n.Maker(0)
     from tinygrad_rnn.state import record_everything
