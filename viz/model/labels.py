@@ -40,7 +40,18 @@ def _unnamed(diagram: Diagram, box: Box) -> str:
         return number(float(node.value))
     if box.initial:
         return "initial state"
-    return "parameter" if box.kind == "parameter" else "input"
+    if box.kind == "parameter":
+        return "parameter"
+    return "dropout mask" if _is_mask(diagram, box.main) else "input"
+
+
+def _is_mask(diagram: Diagram, i: int) -> bool:
+    """Whether a leaf is multiplied only and holds nothing but zeros and one number above 1, as `dropout` makes it."""
+    graph, held = diagram.graph, diagram.graph.nodes[i].value
+    if held is None or held.dtype.kind != "f" or any(graph.nodes[c].op != "multiply" for c in graph.children[i]):
+        return False
+    scale = held.max(initial=0)
+    return bool(scale > 1 and held.size > 1 and ((held == 0) | (held == scale)).all())
 
 
 def _slice_name(diagram: Diagram, box: Box, names: Mapping[Any, str]) -> str:
