@@ -33,7 +33,7 @@ def look_at_gradients(diagram: Diagram) -> None:
         diagram.values = [measure(value) for value in values]
         diagram.gradients = gradients_of(graph, values)
     along = flows(diagram, diagram.gradients)
-    norms = {(flow.group, t): norm for flow in along for t, norm in flow.norms}
+    norms: dict[tuple[int, int | None], float] = {(flow.group, t): norm for flow in along for t, norm in flow.norms}
     numbers: dict[int, float] = {}
     for box in diagram.boxes:
         found = _of(diagram, box, diagram.gradients)
