@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     if options.plot:
         from ..plots import figure, save
 
-        made, (axes,) = figure(8, 1.5 + 0.4 * len(rows))
+        made, (axes,) = figure(8, 2 + 0.4 * len(rows))
         axes.grid(False)
         report.plot(axes)
         save(made, options.plot)
