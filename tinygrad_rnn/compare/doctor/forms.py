@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...graph import Node
 from ..anatomy.shares import Group, Shares
+from ..anatomy.structure import Loop
+from .operands import KINDS, Slip, line_of, moved, slips
 
 __all__ = ["Form", "Forms", "Option", "Scales", "is_round"]
 
@@ -24,7 +25,7 @@ class Form(NamedTuple):
     """One way of forming a gradient wrongly. kind: its name. detail: what tells it from others of its kind."""
 
     kind: str
-    detail: float | str | tuple[int, ...] = ""
+    detail: float | str | tuple[int, ...] | Slip = ""
     rank: int = 2
     cost: float = 1.0
 
@@ -34,36 +35,57 @@ Option = tuple[Form, ...]
 
 
 class Scales:
-    """Recognises constant factors: products of 2 and of the sizes of the problem, above or below the line."""
+    """Recognises constant factors: products of 2 and of the sizes of the problem, above or below the line.
+
+    sizes: what is counted -> how many there are: examples, time steps, outputs.
+    """
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
-        self.table: list[tuple[float, str, int]] = []
-        letters = [("2", 2), *((name, n) for name, n in sizes.items() if n > 1)]
-        for powers in itertools.product((0, 1, -1), repeat=len(letters)):
+        self.table: list[tuple[float, int, str]] = []
+        counted = [("", 2), *((name, n) for name, n in sizes.items() if n > 1)]
+        for powers in itertools.product((0, 1, -1), repeat=len(counted)):
             used = sum(map(abs, powers))
             if 0 < used <= 3:
-                value = math.prod(float(n) ** power for (_, n), power in zip(letters, powers, strict=True))
-                above = " ".join(name for (name, _), power in zip(letters, powers, strict=True) if power > 0)
-                below = " ".join(name for (name, _), power in zip(letters, powers, strict=True) if power < 0)
-                below = f"({below})" if " " in below else below
-                self.table.append((value, f"{above or '1'}/{below}" if below else above, used))
-        self.table.sort(key=lambda row: row[2])
+                value = math.prod(float(n) ** power for (_, n), power in zip(counted, powers, strict=True))
+                self.table.append((value, used, _told(dict(zip(counted, powers, strict=True)))))
+        self.table.sort(key=lambda row: row[1])
 
-    def named(self, c: float, rtol: float) -> tuple[str, int]:
-        """What a factor is, such as "1/B", and how many sizes that takes; ("", 0) if it is none of the known."""
-        for value, name, used in self.table:
-            if abs(abs(c) - value) <= 10 * rtol * value and abs(value - 1) > 10 * rtol:
-                return ("-" if c < 0 else "") + name, used
-        return "", 0
+    def meanings(self, c: float, rtol: float) -> list[str]:
+        """What a factor can stand for, in words: the shortest readings, all that take as many sizes; empty if it is
+        none of the known.
+        """
+        return [text for used, text in self._rows(c, rtol) if used == self.used(c, rtol)]
+
+    def used(self, c: float, rtol: float) -> int:
+        """How many sizes a factor takes; 0 if it is none of the known."""
+        return next((used for used, _ in self._rows(c, rtol)), 0)
+
+    def _rows(self, c: float, rtol: float) -> Iterator[tuple[int, str]]:
+        return (
+            (used, "the sign, and " * (c < 0) + text)
+            for value, used, text in self.table
+            if abs(abs(c) - value) <= 10 * rtol * value and abs(value - 1) > 10 * rtol
+        )
 
     def form(self, c: float, rtol: float) -> Form | None:
         """The form that a factor stands for; None for no factor at all."""
         if abs(c + 1) <= 10 * rtol:
             return Form("sign", "", 1)
-        name, used = self.named(c, rtol)
-        if name:
+        used = self.used(c, rtol)
+        if used:
             return Form("constant factor", float(f"{c:.6g}"), 1 + used)
         return Form("constant factor", float(f"{c:.6g}"), 4, 1.4) if abs(c) > rtol else None
+
+
+def _told(powers: Mapping[tuple[str, int], int]) -> str:
+    """A product of sizes in words: "half (a forgotten factor 2, as of a square), divided by the number of outputs, 2"."""
+    parts = []
+    for (name, n), power in powers.items():
+        if power and name:
+            parts.append(f"{'multiplied' if power > 0 else 'divided'} by the number of {name}, {n}")
+        elif power:
+            parts.append("twice (a factor 2 too many)" if power > 0 else "half (a forgotten factor 2, as of a square)")
+    return " and ".join(parts)
 
 
 class Forms:
@@ -72,6 +94,9 @@ class Forms:
     name: the parameter. manual: what the user has, or None if nothing was handed in. rtol: what counts as equal,
     relative to the largest entry. ceiling: the value at which several entries of all gradients stand, if they look
     clipped, or None.
+
+    lines: what each group of uses reads over time. present: the steps that add to the gradient. twins: slips that read
+    the same numbers as another one.
     """
 
     def __init__(
@@ -82,6 +107,9 @@ class Forms:
         self.shape = self.leaf.shape
         self.manual = manual
         self.groups = shares.groups[name]
+        self.lines = [line_of(shares, group) for group in self.groups]
+        self.present = sorted({int(n) for group in self.groups for n in group.steps})
+        self.twins: dict[Form, list[Form]] = {}
         self.variants: list[tuple[Option, list[np.ndarray]]] = list(self._variants())
         self.targets = list(self._targets())
         self.unsummed = list(self._unsummed())
@@ -93,20 +121,8 @@ class Forms:
         loop = self.groups[0].loop
         base = [self._operand(group) for group in self.groups]
         if loop is not None and all(group.loop is loop and (group.steps >= 0).all() for group in self.groups):
-            present = sorted({int(n) for group in self.groups for n in group.steps})
-            if len(present) > 1:
-                for end, rank in ((present[0], 2), (present[-1], 3)):
-                    kept = [A * (g.steps == end)[:, None] for A, g in zip(base, self.groups, strict=True)]
-                    yield (Form("overwritten instead of accumulated", loop.times[end], rank),), kept
-                for offset in (1, -1):
-                    moved = [self._moved(group, offset) for group in self.groups]
-                    if any(A is not None for A in moved):
-                        form = Form("operand of another step", offset, 2)
-                        operands = [b if A is None else A for A, b in zip(moved, base, strict=True)]
-                        yield (form,), operands
-                        for end, rank in ((present[0], 2), (present[-1], 3)):
-                            kept = [A * (g.steps == end)[:, None] for A, g in zip(operands, self.groups, strict=True)]
-                            yield (form, Form("overwritten instead of accumulated", loop.times[end], rank)), kept
+            if len(self.present) > 1:
+                yield from self._of_steps(base, loop)
         if any(int(group.examples.max(initial=0)) for group in self.groups):
             firsts = [A * (g.examples == 0)[:, None] for A, g in zip(base, self.groups, strict=True)]
             yield (Form("one example only", "first", 4),), firsts
@@ -124,38 +140,28 @@ class Forms:
         assert group.A is not None, "a group is filled in when it is made"
         return group.A
 
-    def _moved(self, group: Group, offset: int) -> np.ndarray | None:
-        """What was read one step later (or earlier): the next state in place of the one before, the next input, ..."""
-        structure, values = self.shares.structure, self.shares.recording.values
-        if group.is_bias:
-            return None
-        per_step = [int(n) for n in np.unique(group.steps)]
-        A = self._operand(group)
-        blocks = {n: A[group.steps == n] for n in per_step}
-        moved = np.zeros_like(A)
-        for n in per_step:
-            source = blocks.get(n + offset)
-            if source is None and offset > 0:  # after the last step only a state has a successor
-                source = self._successor(group, n, structure, values)
-                if source is None:
-                    return None
-            if source is not None and source.shape == blocks[n].shape:
-                moved[group.steps == n] = source
-        return moved
+    def _of_steps(self, base: list[np.ndarray], loop: Loop) -> Iterator[tuple[Option, list[np.ndarray]]]:
+        """One step alone, wrong indices, and both."""
 
-    def _successor(
-        self, group: Group, n: int, structure: object, values: Mapping[Node, np.ndarray]
-    ) -> np.ndarray | None:
-        shares = self.shares
-        for node, i in group.uses:
-            if node.op == "matmul" and shares.structure.step.get(node, (None, -1))[1] == n:
-                read = node.parents[1 - i]
-                later = shares.structure.like(read, 1)
-                if later is None:
-                    return None
-                x = np.asarray(values[later])
-                return x.reshape(x.shape[0], -1).T if group.flip else x.reshape(-1, x.shape[-1])
-        return None
+        def ends(operands: list[np.ndarray], *forms: Form) -> Iterator[tuple[Option, list[np.ndarray]]]:
+            for end, rank in ((self.present[0], 2), (self.present[-1], 3)):
+                kept = [A * (g.steps == end)[:, None] for A, g in zip(operands, self.groups, strict=True)]
+                yield (*forms, Form("overwritten instead of accumulated", loop.times[end], rank)), kept
+
+        yield from ends(base)
+        tried = {slip: rank for line in self.lines for slip, rank in slips(line, self.present)}
+        known = {_key(base): Form("")}
+        for slip, rank in tried.items():
+            found = [moved(g, line, self.present, slip) for g, line in zip(self.groups, self.lines, strict=True)]
+            operands = [b if A is None else A for A, b in zip(found, base, strict=True)]
+            form = Form(KINDS[slip.form], slip, rank)
+            same = known.setdefault(_key(operands), form)
+            if same is not form:  # numbers that have a name already
+                self.twins.setdefault(same, []).append(form)
+                continue
+            yield (form,), operands
+            if slip.form == "shift" and abs(slip.k) == 1 and slip.edge == "skipped":
+                yield from ends(operands, form)
 
     def _targets(self) -> Iterator[tuple[Option, np.ndarray]]:
         """The handwritten numbers, undone: what an untouched gradient would have to be equal to."""
@@ -300,6 +306,10 @@ class Forms:
                 clip = Form("clipped by value", float(f"{top:.5g}"), 2)
                 found[where[j]].append((*forms, *([form] if form else []), clip))
                 fits.append(float(error / top))
+
+
+def _key(operands: Sequence[np.ndarray]) -> bytes:
+    return b"".join((A + 0.0).tobytes() for A in operands)  # + 0.0: no zero of another sign
 
 
 def is_round(value: float) -> bool:
