@@ -1,6 +1,6 @@
 """Backward passes as a newcomer writes them, each with one natural slip: what the doctor has to name.
 
-Lists of T inputs `xs` and T+1 states `hs` (hs[0] stands before the first step, so step t reads hs[t] and makes hs[t+1]),
+Lists of T inputs `xs` and T+1 states `hs` (hs[0] stands before the first step: step t reads hs[t] and makes hs[t+1]),
 one loop back through time, everything accumulated inside of it. Models and shapes are those of `wrong.py`.
 """
 
@@ -45,7 +45,7 @@ class Student:
         self.d = {name: np.zeros_like(value) for name, value in self.p.items()}
 
     def read(self, name, sequence, t, right):
-        """The operand of a weight's product, by the index that is planted or the right one; None leaves the step out."""
+        """The operand of a weight, by the index that is planted or the right one; None for a step left out."""
         planted = self.plant[0] == name if isinstance(self.plant, tuple) else False
         index = INDICES[self.plant[1] if planted else right](t, self.T, len(sequence))
         return None if index is None else sequence[index]
@@ -86,13 +86,13 @@ class Student:
         for name, error in (("bias_ih", da), ("bias_hh", da if plant == "r missing from dbhn" else db)):
             if plant == "bias from dh" and name == "bias_ih":
                 error = self.dh
-            if plant == (name, "t if t > 0") and t == 0 or plant == (name, "t if t < T-1") and t == self.T - 1:
+            if (plant == (name, "t if t > 0") and t == 0) or (plant == (name, "t if t < T-1") and t == self.T - 1):
                 continue
             d[name] = error.sum(0) if plant == "bias assigned" and name == "bias_ih" else d[name] + error.sum(0)
 
     def rnn(self, t, s, from_output, dh_next, dc_next):
         slope, W, plant = 1 - s["h"] ** 2, self.p["weight_hh"], self.plant
-        dh = self.dh = from_output + dh_next
+        dh = self.dh = from_output + dh_next + (plant == "error of the output added twice") * from_output
         da = dh * slope
         if plant == "slope on the output's error only":
             da = from_output * slope + dh_next
@@ -101,8 +101,6 @@ class Student:
         back = (dh if plant == "dh through W" else da) @ W
         if plant == "error added, not replaced":
             back = dh_next + back
-        if plant == "error of the output added twice":
-            back = back + from_output
         if plant == "slope twice":
             back = (da * slope) @ W
         if plant == "1 + h^2":

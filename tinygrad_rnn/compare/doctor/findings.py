@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,6 +49,7 @@ def findings(search: Search, explanation: Explanation) -> list[Finding]:
     """The mistakes of an explanation: those in the sweep, then those in forming the gradients."""
     found = [_of_flow(search, h, window) for h, window in explanation.flows]
     forms = _factors_told_apart(search, explanation)
+    found, forms = _swept_together(found, forms, explanation)
     return found + [_of_form(search, form, names, explanation) for form, names in forms]
 
 
@@ -58,6 +60,21 @@ def _of_flow(search: Search, h: Hypothesis, window: int) -> Finding:
         same=tuple(f"{twin.kind} ({twin.where}): {twin.says}" for twin in twins),
         same_kinds=tuple(dict.fromkeys(twin.kind for twin in twins)),
     )  # fmt: skip
+
+
+def _swept_together(
+    found: list[Finding], forms: list[tuple[Form, list[str]]], explanation: Explanation
+) -> tuple[list[Finding], list[tuple[Form, list[str]]]]:
+    """A loop that leaves out steps leaves them out of the head, too: that is one mistake and not two."""
+    if len(explanation.flows) != 1 or not explanation.flows[0][0].unswept:
+        return found, forms
+    k = explanation.flows[0][0].unswept
+    rest = [(form, names) for form, names in forms if form.detail != Slip("left out", k)]
+    same = [names for form, names in forms if form.detail == Slip("left out", k)]
+    if same:
+        head = f", nor to {_list(same[0])}, which the same loop adds up"
+        found = [dataclasses.replace(found[0], says=found[0].says + head)]
+    return found, rest
 
 
 def _factors_told_apart(search: Search, explanation: Explanation) -> list[tuple[Form, list[str]]]:
@@ -149,7 +166,8 @@ def _factor(search: Search, form: Form, d: str, names: list[str]) -> tuple[str, 
 def _operand(search: Search, form: Form, d: str, names: list[str]) -> tuple[str, str, str]:
     forms = search.forms[names[0]]
     loop = forms.groups[0].loop
-    assert isinstance(form.detail, Slip) and loop is not None, "a wrong index is one within a loop"
+    assert isinstance(form.detail, Slip), "a wrong index says which"
+    assert loop is not None, "a wrong index is one within a loop"
     line = next((line for line in forms.lines if line is not None), None)
     says, used, right = words(form.detail, line, forms.present, loop.times)
     error = "da_t " if line is not None else "da_t"
@@ -202,6 +220,16 @@ _WORDS = {
     "sign": lambda s, f, d, n: ("{which} {has} the wrong sign", f"-{d}", d),
     "constant factor": _factor,
     **dict.fromkeys(KINDS.values(), _operand),
+    "activation derivative missing": lambda s, f, d, n: (
+        "{which} {is_} made of the error before the derivative of the activation, which is missing there alone",
+        f"{d} = sum_t dy_t ...",
+        f"{d} = sum_t da_t ..., with da_t = dy_t * act'(a_t)",
+    ),
+    "factor missing": lambda s, f, d, n: (
+        "{which} {is_} made of the error before the product with the gate, whose factor is missing there alone",
+        f"{d} = sum_t da_t ...",
+        f"{d} = sum_t (gate_t * da_t) ...",
+    ),
     "one of its uses forgotten": _uses,
     "overwritten instead of accumulated": _overwritten,
     "one example only": _example,
@@ -218,6 +246,7 @@ _WORDS = {
 
 
 def _letters(form: Form, own: bool = False) -> str:
-    order = form.detail if isinstance(form.detail, tuple) else ()
+    detail = form.detail
+    order = detail if isinstance(detail, tuple) and not isinstance(detail, Slip) else ()
     letters = {4: "ifgo", 3: "rzn"}.get(len(order), "1234")
     return ", ".join(letters[k] for k in (range(len(order)) if own else order))

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..anatomy.shares import Group, Shares
 from ..anatomy.structure import Loop
+from .bypass import FLAT, behind
 from .operands import KINDS, Slip, line_of, moved, slips
 
 __all__ = ["Form", "Forms", "Option", "Scales", "is_round"]
@@ -28,6 +29,11 @@ class Form(NamedTuple):
     detail: float | str | tuple[int, ...] | Slip = ""
     rank: int = 2
     cost: float = 1.0
+
+    @property
+    def is_rare(self) -> bool:
+        """Whether it is not worth trying together with several mistakes in the sweep."""
+        return isinstance(self.detail, Slip) and (self.rank > 2 or self.detail.form == "left out")
 
 
 Option = tuple[Form, ...]
@@ -48,7 +54,7 @@ class Scales:
             if 0 < used <= 3:
                 value = math.prod(float(n) ** power for (_, n), power in zip(counted, powers, strict=True))
                 self.table.append((value, used, _told(dict(zip(counted, powers, strict=True)))))
-        self.table.sort(key=lambda row: row[1])
+        self.table.sort(key=lambda row: (row[1], not row[2].startswith(("half", "twice"))))
 
     def meanings(self, c: float, rtol: float) -> list[str]:
         """What a factor can stand for, in words: the shortest readings, all that take as many sizes; empty if it is
@@ -78,7 +84,7 @@ class Scales:
 
 
 def _told(powers: Mapping[tuple[str, int], int]) -> str:
-    """A product of sizes in words: "half (a forgotten factor 2, as of a square), divided by the number of outputs, 2"."""
+    """A product of sizes in words: "half (a forgotten factor 2, as of a square)", for one."""
     parts = []
     for (name, n), power in powers.items():
         if power and name:
@@ -111,8 +117,10 @@ class Forms:
         self.present = sorted({int(n) for group in self.groups for n in group.steps})
         self.twins: dict[Form, list[Form]] = {}
         self.variants: list[tuple[Option, list[np.ndarray]]] = list(self._variants())
+        self.usual = [(option, operands) for option, operands in self.variants if not any(f.is_rare for f in option)]
         self.targets = list(self._targets())
         self.unsummed = list(self._unsummed())
+        self.undone = list(self._undone())
 
     def _variants(self) -> Iterator[tuple[Option, list[np.ndarray]]]:
         """Other operands: rows left out, rows of another step."""
@@ -120,9 +128,9 @@ class Forms:
             return
         loop = self.groups[0].loop
         base = [self._operand(group) for group in self.groups]
-        if loop is not None and all(group.loop is loop and (group.steps >= 0).all() for group in self.groups):
-            if len(self.present) > 1:
-                yield from self._of_steps(base, loop)
+        known = loop is not None and all(g.loop is loop and (g.steps >= 0).all() for g in self.groups)
+        if loop is not None and known and len(self.present) > 1:
+            yield from self._of_steps(base, loop)
         if any(int(group.examples.max(initial=0)) for group in self.groups):
             firsts = [A * (g.examples == 0)[:, None] for A, g in zip(base, self.groups, strict=True)]
             yield (Form("one example only", "first", 4),), firsts
@@ -134,6 +142,22 @@ class Forms:
             for k in range(len(self.groups)):
                 without = [A * (j != k) for j, A in enumerate(base)]
                 yield (Form("one of its uses forgotten", k, 3),), without
+
+    def _undone(self) -> Iterator[tuple[Form, list[np.ndarray]]]:
+        """The last factor of the errors, where it was left out of this gradient alone: 1 / factor, per group."""
+        structure = self.shares.structure
+        for what, kind in (("slope", "activation derivative missing"), ("factor", "factor missing")):
+            found: list[np.ndarray] = []
+            for group in self.groups:
+                factors = [behind(structure, node, what) for node, _ in group.uses]
+                if any(factor is None or (np.abs(factor) < FLAT).any() for factor in factors):
+                    break
+                rows = [
+                    group.rows_of(n, f[None]) for (n, _), f in zip(group.uses, factors, strict=True) if f is not None
+                ]
+                found.append(1 / np.concatenate(rows, axis=1))
+            if found and len(found) == len(self.groups) and any((rows != 1).any() for rows in found):
+                yield Form(kind, "", 4), found
 
     @staticmethod
     def _operand(group: Group) -> np.ndarray:
@@ -205,12 +229,13 @@ class Forms:
             yield Form("bias not summed over the batch", "", 1), list(range(rows))
 
     def explain(
-        self, base: np.ndarray, rows: Sequence[np.ndarray], wanted: np.ndarray, fits: list[float]
+        self, base: np.ndarray, rows: Sequence[np.ndarray], wanted: np.ndarray, fits: list[float], deep: bool = False
     ) -> list[list[Option]]:
         """For each of K candidates the options under which its cotangents give the handwritten numbers; cheapest first.
 
         base: (K, *shape), the gradients formed rightly. rows: per group, (K, R, N). wanted: (K,) bool, which to look
-        at. fits: receives the relative errors of those that fit.
+        at. fits: receives the relative errors of those that fit. deep: whether candidates are so many that rare forms
+        are not worth their time.
         """
         found: list[list[Option]] = [[] for _ in base]
         if self.manual is None or not self.manual.any():
@@ -223,11 +248,17 @@ class Forms:
         if not open_.any():
             return found
         where = np.flatnonzero(open_)
-        for forms, operands in self.variants:
+        for forms, operands in self.usual if deep else self.variants:
             part = np.zeros((len(where), *self.shape))
             for group, A, G in zip(self.groups, operands, rows, strict=True):
                 part = part + self.shares.to_leaf(group.root, group.gradient(A, G[where]), self.leaf)
             self._compare(found, forms, part, where, fits, self.targets[:2])
+        for form, inverses in () if deep else self.undone:
+            part = np.zeros((len(where), *self.shape))
+            for group, inverse, G in zip(self.groups, inverses, rows, strict=True):
+                rightly = group.gradient(self._operand(group), G[where] * inverse)
+                part = part + self.shares.to_leaf(group.root, rightly, self.leaf)
+            self._compare(found, (form,), part, where, fits, self.targets[:2])
         for form, numbers in self.unsummed:
             G, group = rows[0][where], self.groups[0]
             each = np.stack([G[:, group.examples == b].sum(axis=1) for b in numbers], axis=1)  # (k, B, N)

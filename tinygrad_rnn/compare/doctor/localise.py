@@ -38,8 +38,8 @@ class Location(NamedTuple):
         if self.sound:
             many = len(self.sound) > 1
             return (
-                f"{text}. {' and '.join(self.sound)}, made of the same errors, {'are' if many else 'is'} right: look for "
-                f"the mistake where {self.parameter} is put together (which value meets the error of step t, which "
+                f"{text}. {' and '.join(self.sound)}, made of the same errors, {'are' if many else 'is'} right: look "
+                f"for the mistake where {self.parameter} is put together (which value meets the error of step t, which "
                 f"steps are added, what is done to the sum), not in the errors."
             )
         if self.time is None:

@@ -210,7 +210,12 @@ def words(slip: Slip, line: Line | None, steps: list[int], times: list[int]) -> 
         text = " and ".join(f"t={times[n]}" for n in out)
         end = "first" if slip.k > 0 else "last"
         count = f"{end} step adds" if len(out) == 1 else f"{end} {len(out)} steps add"
-        return f"the {count} nothing to {{which}}: {text} is left out", f"{right}, without {text}".lstrip(", "), right
+        verb = "is" if len(out) == 1 else "are"
+        return (
+            f"the {count} nothing to {{which}}: {text} {verb} left out (a loop that ends too early, or a guard)",
+            f"{right}, without {text}".lstrip(", "),
+            right,
+        )
     right = _entry(line, 0)
     note = f" ({line.letter}_t: what it is multiplied with at step t)" if line.letter == _UNKNOWN_SLOT else ""
     seen = _map(slip, line)

@@ -20,7 +20,7 @@ from ...graph import Node
 from ..anatomy.recording import Recording
 from ..anatomy.shares import Shares
 from ..anatomy.structure import Structure
-from . import flow, gating
+from . import bypass, flow, gating
 from .forms import Form, Forms, Option, Scales, is_round
 from .names import Names
 from .operands import KINDS
@@ -105,6 +105,9 @@ class Search:
             found += gating.products(structure, names, loop)
             found += gating.orders(structure, names, loop)
             found += gating.reset_side(structure, names, loop)
+            found += bypass.slopes(structure, names, loop)
+            found += bypass.forgotten_gates(structure, names, loop)
+            found += bypass.confusions(structure, names, loop)
         return found
 
     def run(self) -> list[Explanation]:
@@ -123,7 +126,7 @@ class Search:
             return _simplest(found)
         effects = self._effects(plain)
         plain = self._distinct([h for h in plain if id(h) in effects], effects)
-        harmless = [h for h in plain if self._spares_what_is_right(effects[id(h)])]
+        harmless = [h for h in plain if not h.alone and self._spares_what_is_right(effects[id(h)])]
         levels = (
             ("pairs", lambda: itertools.chain(_without_collisions(harmless, 2), _with_windows(windows, harmless))),
             ("triples", lambda: self._triples(windows, [h for h in harmless if h.common])),
@@ -192,6 +195,7 @@ class Search:
         """The candidates that explain the numbers. word: what they are called where time runs out."""
         found: list[Explanation] = []
         window = any(h.window for h in candidates[0]) if candidates else False
+        deep = bool(candidates) and len(candidates[0]) > 1
         for start, chunk in _chunks(candidates, self._chunk_size(window)):
             if word and time.perf_counter() > self.deadline:
                 self.skipped.append(f"{len(candidates) - start} of {len(candidates)} {word}")
@@ -202,7 +206,7 @@ class Search:
             fits: list[float] = []
             for name in self.order:
                 base, rows = self._base(name, arrived, chunk, K)
-                per_row = self.forms[name].explain(base, rows, alive, fits)
+                per_row = self.forms[name].explain(base, rows, alive, fits, deep=deep)
                 for k in np.flatnonzero(alive):
                     options[k][name] = per_row[k]
                     alive[k] = bool(per_row[k])
