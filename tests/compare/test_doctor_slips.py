@@ -51,7 +51,7 @@ EVERYWHERE = {
     "bias assigned": ("overwritten instead of accumulated", "assigned where it should be added"),
     "error added, not replaced": ("error added instead of replaced", "+= for ="),
     "loop stops at 1": (LEFT_OUT, "t=0 is left out (a loop that ends too early"),
-    "loop starts at T-2": ("last steps not swept", "begins at t=4: later steps add nothing, nor to head.weight and head.bias"),
+    "loop starts at T-2": ("last steps not swept", "later steps add nothing; so it is with head.weight and head.bias"),
     "targets of the next step": ("targets of another step", "target of step t+1 is subtracted"),
     "targets of the step before": ("targets of another step", "target of step t-1 is subtracted"),
 }  # fmt: skip

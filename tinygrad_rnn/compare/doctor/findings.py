@@ -72,7 +72,7 @@ def _swept_together(
     rest = [(form, names) for form, names in forms if form.detail != Slip("left out", k)]
     same = [names for form, names in forms if form.detail == Slip("left out", k)]
     if same:
-        head = f", nor to {_list(same[0])}, which the same loop adds up"
+        head = f"; so it is with {_list(same[0])}, which the same loop adds up"
         found = [dataclasses.replace(found[0], says=found[0].says + head)]
     return found, rest
 
