@@ -7,9 +7,11 @@ handwritten numbers.
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +22,8 @@ from .bypass import FLAT, behind
 from .operands import KINDS, Slip, line_of, moved, slips
 
 __all__ = ["Form", "Forms", "Option", "Scales", "is_round"]
+
+_SMALL = 2**20  # bytes of operands up to which they are kept, and not made again for every sweep
 
 
 class Form(NamedTuple):
@@ -35,6 +39,8 @@ class Form(NamedTuple):
         """Whether it is not worth trying together with several mistakes in the sweep."""
         return isinstance(self.detail, Slip) and (self.rank > 2 or self.detail.form == "left out")
 
+
+Operands = list[np.ndarray] | Callable[[], list[np.ndarray]]
 
 Option = tuple[Form, ...]
 """What happened to one parameter, innermost first; empty if its gradient was formed rightly."""
@@ -116,13 +122,13 @@ class Forms:
         self.lines = [line_of(shares, group) for group in self.groups]
         self.present = sorted({int(n) for group in self.groups for n in group.steps})
         self.twins: dict[Form, list[Form]] = {}
-        self.variants: list[tuple[Option, list[np.ndarray]]] = list(self._variants())
+        self.variants: list[tuple[Option, Operands]] = list(self._variants())
         self.usual = [(option, operands) for option, operands in self.variants if not any(f.is_rare for f in option)]
         self.targets = list(self._targets())
         self.unsummed = list(self._unsummed())
         self.undone = list(self._undone())
 
-    def _variants(self) -> Iterator[tuple[Option, list[np.ndarray]]]:
+    def _variants(self) -> Iterator[tuple[Option, Operands]]:
         """Other operands: rows left out, rows of another step."""
         if not self.groups:
             return
@@ -142,6 +148,11 @@ class Forms:
             for k in range(len(self.groups)):
                 without = [A * (j != k) for j, A in enumerate(base)]
                 yield (Form("one of its uses forgotten", k, 3),), without
+
+    def _under(self, slip: Slip) -> list[np.ndarray]:
+        """The operands as a slip has them."""
+        found = [moved(g, line, self.present, slip) for g, line in zip(self.groups, self.lines, strict=True)]
+        return [self._operand(g) if A is None else A for A, g in zip(found, self.groups, strict=True)]
 
     def _undone(self) -> Iterator[tuple[Form, list[np.ndarray]]]:
         """The last factor of the errors, where it was left out of this gradient alone: 1 / factor, per group."""
@@ -164,7 +175,7 @@ class Forms:
         assert group.A is not None, "a group is filled in when it is made"
         return group.A
 
-    def _of_steps(self, base: list[np.ndarray], loop: Loop) -> Iterator[tuple[Option, list[np.ndarray]]]:
+    def _of_steps(self, base: list[np.ndarray], loop: Loop) -> Iterator[tuple[Option, Operands]]:
         """One step alone, wrong indices, and both."""
 
         def ends(operands: list[np.ndarray], *forms: Form) -> Iterator[tuple[Option, list[np.ndarray]]]:
@@ -176,14 +187,14 @@ class Forms:
         tried = {slip: rank for line in self.lines for slip, rank in slips(line, self.present)}
         known = {_key(base): Form("")}
         for slip, rank in tried.items():
-            found = [moved(g, line, self.present, slip) for g, line in zip(self.groups, self.lines, strict=True)]
-            operands = [b if A is None else A for A, b in zip(found, base, strict=True)]
+            operands = self._under(slip)
             form = Form(KINDS[slip.form], slip, rank)
             same = known.setdefault(_key(operands), form)
             if same is not form:  # numbers that have a name already
                 self.twins.setdefault(same, []).append(form)
                 continue
-            yield (form,), operands
+            small = sum(A.nbytes for A in operands) <= _SMALL
+            yield (form,), operands if small else functools.partial(self._under, slip)
             if slip.form == "shift" and abs(slip.k) == 1 and slip.edge == "skipped":
                 yield from ends(operands, form)
 
@@ -250,7 +261,7 @@ class Forms:
         where = np.flatnonzero(open_)
         for forms, operands in self.usual if deep else self.variants:
             part = np.zeros((len(where), *self.shape))
-            for group, A, G in zip(self.groups, operands, rows, strict=True):
+            for group, A, G in zip(self.groups, _made(operands), rows, strict=True):
                 part = part + self.shares.to_leaf(group.root, group.gradient(A, G[where]), self.leaf)
             self._compare(found, forms, part, where, fits, self.targets[:2])
         for form, inverses in () if deep else self.undone:
@@ -272,7 +283,7 @@ class Forms:
             return [()]
         options: list[Option] = [(Form("missing", "", 3),)]
         if self.manual is not None:
-            options += [forms for forms, operands in self.variants if not any(A.any() for A in operands)]
+            options += [forms for forms, operands in self.variants if not any(A.any() for A in _made(operands))]
         return options
 
     def _compare(
@@ -339,8 +350,13 @@ class Forms:
                 fits.append(float(error / top))
 
 
+def _made(operands: Operands) -> list[np.ndarray]:
+    return operands() if callable(operands) else operands
+
+
 def _key(operands: Sequence[np.ndarray]) -> bytes:
-    return b"".join((A + 0.0).tobytes() for A in operands)  # + 0.0: no zero of another sign
+    """What two lists of operands with the same numbers have in common."""
+    return b"".join(hashlib.sha256((A + 0.0).tobytes()).digest() for A in operands)  # + 0.0: no zero of another sign
 
 
 def is_round(value: float) -> bool:

@@ -230,7 +230,7 @@ class Search:
 
     def _is_founded(self, explanation: Explanation) -> bool:
         """Whether unknown factors and thresholds rest on more numbers than are needed to choose them."""
-        digits = -math.log10(self.rtol)
+        digits = -math.log10(max(self.rtol, 1e-16))
         for form, names in explanation.distinct:
             size = sum(self.recording.leaves[name].size for name in names)
             bent = form.kind == "clipped by value" and not is_round(float(str(form.detail)))
