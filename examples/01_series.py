@@ -11,7 +11,7 @@ Prints:
     Wi         [50, 1]   exact    6.8e-13  4.1e-16  1.000000  3.4e-11
     Wo         [1, 50]   exact    2.3e-13  1.1e-15  1.000000  1.8e-12
     bias       [50, 1]   exact    3.6e-15  3.4e-16  1.000000  3.1e-11
-    All sides agree to 4e-10.
+    All sides agree to 4e-10, finite differences to 1e-06.
     epoch   0: loss 0.3755, largest difference of the two sides 6.4e-17
     epoch  50: loss 0.0761, largest difference of the two sides 2.6e-16
     epoch 100: loss 0.0423, largest difference of the two sides 2.3e-16

@@ -12,7 +12,7 @@ Prints:
     Wy         [4, 1]  exact    0.0e+00  0.0e+00  1.000000  3.7e-12
     Bh         [4]     exact    0.0e+00  0.0e+00  1.000000  2.8e-12
     By         [1]     exact    0.0e+00  0.0e+00  1.000000  3.3e-13
-    All sides agree to 4e-10.
+    All sides agree to 4e-10, finite differences to 1e-06.
     Epoch 10, Loss: 0.068712
     Epoch 20, Loss: 0.024700
     Epoch 30, Loss: 0.021294

@@ -9,7 +9,7 @@ Prints:
     Wya        [8, 32]   exact    6.9e-18  2.3e-16  1.000000  1.6e-09
     ba         [32, 1]   exact    2.8e-17  4.9e-16  1.000000  1.0e-09
     by         [8, 1]    exact    2.2e-16  1.3e-16  1.000000  3.4e-11
-    All sides agree to 4e-10.
+    All sides agree to 4e-10, finite differences to 1e-06.
     epoch 0: loss 20.7976, largest difference of the two sides 1.4e-17
     epoch 100: loss 0.5029, largest difference of the two sides 2.1e-11
     epoch 200: loss 0.0858, largest difference of the two sides 3.5e-11

@@ -10,7 +10,7 @@ Prints:
     Wy         [6, 8]  exact    1.1e-16  2.7e-16  1.000000  1.8e-11
     bh         [8]     exact    2.8e-16  4.1e-16  1.000000  6.3e-12
     by         [6]     exact    1.1e-16  1.9e-16  1.000000  1.2e-11
-    All sides agree to 4e-10.
+    All sides agree to 4e-10, finite differences to 1e-06.
     loss per word 1.8832 -> 0.0027; in the end the two sides differ by 8.9e-16
     lists 'hello how are' -> 'how are you'
     twin  'hello how are' -> 'how are you'

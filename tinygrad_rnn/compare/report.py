@@ -130,7 +130,9 @@ class Report:
     def _summary(self) -> str:
         wrong = [row.name for row in self.rows if row.verdict.kind not in ("exact", "not given")]
         if self.ok:
-            return f"All sides agree to {self.rtol:.0e}."
+            numeric = any(row.numeric is not None for row in self.rows)
+            differences = f", finite differences to {max(self.rtol, 1e-6):.0e}" if numeric else ""
+            return f"All sides agree to {self.rtol:.0e}{differences}."
         return (
             f"Wrong: {', '.join(wrong)}."
             if wrong
