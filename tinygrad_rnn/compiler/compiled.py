@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import GraphError
-from ..graph import Node
+from ..graph import Node, tick
 from ..primitive import Primitive
 from ..state import current
 from ..tensor import Tensor, make
 from ..writes import mutated
 from .checking import compare
-from .guards import Guards, rewound
+from .effects import refuse_kept, rewound
+from .guards import Guards
 from .passes import Line, measure, optimise, stages
 from .planning import Plan
 from .program import INPUT, Program, show
@@ -209,10 +210,12 @@ class Compiled:
         entry = self._entries.get((version, signature))
         if entry is None:
             with rewound(self._guards.reached, args, kwargs), without_collection():
+                start = tick()
                 entry = Entry(record(self.function, template, leaves), self.name)
             while len(self._entries) >= MOST_PROGRAMS:
                 self._entries.pop(next(iter(self._entries)))
             version = self._guards.version()  # recording may have changed what is seen
+            refuse_kept(self._guards.reached, start, len(leaves))
             self._entries[version, signature] = entry
         if not kwargs and all(type(x) is Tensor for x in args):
             self._recent = Recent(args, version, entry)

@@ -77,6 +77,9 @@ def _record(function: Callable[..., Any], template: Any, leaves: Sequence[Any], 
             result = function(*args, **kwargs)
             outputs: list[Any] = []
             shape = flatten(result, outputs, [])
+            for o in outputs:
+                if isinstance(o, Tensor) and o.node is None:  # closed over and not read: on the tensor, as `data=` is
+                    o.node = graph.leaf(o.array)
             outputs = [make(o.array, o.node) if isinstance(o, Tensor) else make(o) for o in outputs]
             # what only the call itself knew dies here, so that the tensors left among those written are the user's
             del result, args, kwargs
@@ -130,9 +133,7 @@ def _undo(written: list[Any]) -> list[tuple[Any, Node]]:
     return list(last.values())
 
 
-def _sweep(
-    outputs: list[Any], start: int
-) -> tuple[list[Node], list[Node], dict[Node, Node], MissingRuleError | None]:
+def _sweep(outputs: list[Any], start: int) -> tuple[list[Node], list[Node], dict[Node, Node], MissingRuleError | None]:
     """Pull a fresh cotangent of each output back; the leaves that want one, the cotangents, the gradients, and what
     went wrong.
 
