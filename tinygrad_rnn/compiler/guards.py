@@ -6,12 +6,16 @@ dicts, objects and classes, through helper functions and methods. Followed is wh
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import Enum
 from functools import partial
 from operator import attrgetter, is_, itemgetter
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
+
+import numpy as np
 
 from ..tensor import Tensor
 from .naming import content, fixed, follow, has_attributes, is_module, is_setting, named, ours, stored
@@ -54,6 +58,22 @@ class Guards:
         self._numbers = itertools.count()
         # what was seen is kept with its version: an id says nothing once its object is gone
         self._versions: dict[Key, tuple[int, list[Any]]] = {}
+        self._further: dict[Key, Guards] = {}
+
+    def joined_by(self, objects: Sequence[Any], signature: Key) -> Guards:
+        """The guards of calls with these objects among the arguments, which are followed like what is closed over."""
+        roots = [root for x in objects for root in _lasting(x)]
+        if not roots:
+            return self
+        further = self._further.get(signature)
+        if further is None:
+            while len(self._further) >= MOST_PROGRAMS:
+                self._further.pop(next(iter(self._further)))
+            further = self._further[signature] = Guards(self.roots[1])
+        if len(further.roots) != 2 + len(roots) or not all(map(is_, further.roots[2:], roots)):
+            further.roots[2:] = roots  # others, which are equal to those of the last call
+            further._version = -1
+        return further
 
     def version(self) -> int:
         """A number for what is seen now: that of an earlier call only if nothing that matters has changed since."""
@@ -205,3 +225,17 @@ def _innermost(function: Any) -> Any:
     while isinstance(function, (MethodType, partial)):
         function = function.__func__ if isinstance(function, MethodType) else function.func
     return function
+
+
+def _lasting(x: Any) -> Iterator[Any]:
+    """What may change in a static argument from one call to the next: nothing in values that are compared as such."""
+    if isinstance(x, MethodType):  # a new one each time it is looked up
+        yield from (x.__self__, x.__func__)
+    elif isinstance(x, (tuple, frozenset)):
+        for part in x:
+            yield from _lasting(part)
+    elif dataclasses.is_dataclass(x) and not isinstance(x, type) and type(x).__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        for field in dataclasses.fields(x):
+            yield from _lasting(getattr(x, field.name))
+    elif not isinstance(x, (*ATOMS, np.generic, np.dtype, Enum)):
+        yield x
