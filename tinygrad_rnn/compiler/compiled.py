@@ -212,7 +212,12 @@ class Compiled:
         further = guards.version() if guards is not self._guards else version
         entry = self._entries.get((version, further, signature))
         if entry is None:
-            with rewound(guards.reached, args, kwargs), without_collection():
+            with (
+                rewound(guards.reached, args, kwargs),
+                without_collection(),
+                self._guards.learning(),
+                guards.learning(),
+            ):
                 start = tick()
                 entry = Entry(record(self.function, template, leaves), self.name)
             while len(self._entries) >= MOST_PROGRAMS:

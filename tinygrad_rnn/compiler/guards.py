@@ -6,6 +6,7 @@ dicts, objects and classes, through helper functions and methods. Followed is wh
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor import Tensor
-from .naming import content, fixed, follow, has_attributes, is_module, is_setting, named, ours, stored
+from .naming import content, fixed, follow, has_attributes, is_module, is_setting, named, ours
 from .signature import ATOMS, MOST_PROGRAMS, Key
 
 MOST_ENTRIES = 64
@@ -28,6 +29,7 @@ MOST_WATCHED = 4096
 
 _TABLES = ("_parameters", "_buffers", "_modules")
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+_NO_SETTINGS = {"training", "_scope", *_TABLES}
 _NODE = attrgetter("node")
 _FLAGS, _TRAINING = attrgetter("training", "_hooked"), attrgetter("training", "training")
 
@@ -37,8 +39,8 @@ class Guards:
 
     Modules (anything with `modules()`) are watched for their training flags and for which parameters they hold, Tensors
     for being rebound, frozen and thawed, plain numbers and strings for their values; so are the attributes of modules
-    and other objects, as far as the function and the methods it leads to name them and do not write them, and short
-    lists and dicts; and what other functions see that it calls, those of this package left out.
+    and other objects, as far as the function and the methods it leads to name them and calls do not change them, and
+    short lists and dicts; and what other functions see that it calls, those of this package left out.
     Values of parameters are not watched: they are read at each call.
     """
 
@@ -59,6 +61,9 @@ class Guards:
         # what was seen is kept with its version: an id says nothing once its object is gone
         self._versions: dict[Key, tuple[int, list[Any]]] = {}
         self._further: dict[Key, Guards] = {}
+        # what is watched by name: whose it is, how to read it, the names; and what calls were seen to change of it
+        self.spaces: list[tuple[Any, Callable[..., Any], list[str]]] = []
+        self._changing: dict[tuple[int, str], Any] = {}
 
     def joined_by(self, objects: Sequence[Any], signature: Key) -> Guards:
         """The guards of calls with these objects among the arguments, which are followed like what is closed over."""
@@ -113,15 +118,15 @@ class Guards:
 
     def _reach(self) -> None:
         """Follow the roots into modules, containers, functions and the attributes of objects."""
-        names, written = dict[str, None](), {"training", "_scope", *_TABLES}
+        names = dict[str, None]()
         count = -1
-        while count < len(names) + len(written):  # what a function names may be an attribute of what was walked before
-            count = len(names) + len(written)
-            self._walk(names, written)
+        while count < len(names):  # what a function names further on may be an attribute of what was walked before
+            count = len(names)
+            self._walk(names)
 
-    def _walk(self, names: dict[str, None], written: set[str]) -> None:
-        """Note all that is reached and is to be watched; names and written grow by what functions on the way say."""
-        self.held, self.empty, self.watched, self.cells, self.tensors = [], [], [], [], []
+    def _walk(self, names: dict[str, None]) -> None:
+        """Note all that is reached and is to be watched; names grow by what functions on the way name."""
+        self.held, self.empty, self.watched, self.cells, self.tensors, self.spaces = [], [], [], [], [], []
         pending, known = list(self.roots), set[int]()
         self.reached = []
         for x in pending:  # grows while we walk it
@@ -133,18 +138,18 @@ class Guards:
             elif len(self.reached) < MOST_WATCHED:
                 known.add(id(x))
                 self.reached.append(x)
-                pending += self._visit(x, names, written)
+                pending += self._visit(x, names)
 
-    def _visit(self, x: Any, names: dict[str, None], written: set[str]) -> Iterable[Any]:
+    def _visit(self, x: Any, names: dict[str, None]) -> Iterable[Any]:
         """Watch what there is to watch of one thing; returns what it leads to."""
         if isinstance(x, FunctionType):
-            return () if ours(x) else self._into(x, names, written)
+            return () if ours(x) else self._into(x, names)
         if isinstance(x, MethodType):
             return x.__self__, x.__func__
         if isinstance(x, partial):
             return x.func, *x.args, *x.keywords.values()
         if isinstance(x, (type, ModuleType)):
-            return () if fixed(x) else self._within(x, names, written)
+            return () if fixed(x) else self._within(x, names)
         if isinstance(x, (list, tuple, dict)):
             return self._entries(x)
         if "__wrapped__" in getattr(x, "__dict__", ()) and ours(type(x)):
@@ -159,12 +164,9 @@ class Guards:
                 self._hold(table, table.values())
                 found += table.values()
         if has_attributes(x):
-            found += follow(type(x), names, written)
-            chosen = [name for name in vars(x) if name in names and name not in written]
-            if chosen:
-                self.watched.append(partial(itemgetter(*chosen, chosen[0]), vars(x)))  # never a single one: a tuple
-            found += [vars(x)[name] for name in chosen]
-            own = {*vars(x), *written}
+            found += follow(type(x), names)
+            own = vars(x)
+            found += self._choose(x, own, [n for n in own if n in names and n not in _NO_SETTINGS])
             found += self._inherit(x, [n for n in names if n not in own and is_setting(type(x), n)])
         return found
 
@@ -184,40 +186,51 @@ class Guards:
         else:
             self.empty.append(container)
 
+    def _choose(self, owner: Any, space: dict[str, Any], names: list[str]) -> list[Any]:
+        """Watch these attributes or globals, but those that calls change; returns their values."""
+        chosen = [n for n in names if (id(owner), n) not in self._changing]
+        if chosen:
+            self.spaces.append((owner, space.get, chosen))
+            self.watched.append(partial(itemgetter(*chosen, chosen[0]), space))  # never a single one: a tuple
+        return [space[n] for n in chosen]
+
     def _inherit(self, x: Any, names: list[str]) -> Iterable[Any]:
         """Watch attributes that an object or class has from a class; returns their values."""
+        names = [n for n in names if n not in _NO_SETTINGS and (id(x), n) not in self._changing]
         if not names:
             return ()
         read = attrgetter(*names, names[0])
+        self.spaces.append((x, partial(getattr, x), names))
         self.watched.append(partial(read, x))
         return read(x)
 
-    def _within(self, x: Any, names: dict[str, None], written: set[str]) -> list[Any]:
+    def _within(self, x: Any, names: dict[str, None]) -> list[Any]:
         """Watch what is named of a class or Python module that serves as a namespace; returns what it holds."""
         if isinstance(x, type):
-            return [
-                *follow(x, names, written),
-                *self._inherit(x, [n for n in names if n not in written and is_setting(x, n)]),
-            ]
-        chosen = [n for n in names if n in vars(x) and n not in written and n[:2] != "__" and not fixed(vars(x)[n])]
-        if chosen:
-            self.watched.append(partial(itemgetter(*chosen, chosen[0]), vars(x)))
-        return [vars(x)[n] for n in chosen]
+            return [*follow(x, names), *self._inherit(x, [n for n in names if is_setting(x, n)])]
+        space = vars(x)
+        return self._choose(x, space, [n for n in names if n in space and n[:2] != "__" and not fixed(space[n])])
 
-    def _into(self, function: FunctionType, names: dict[str, None], written: set[str]) -> list[Any]:
+    def _into(self, function: FunctionType, names: dict[str, None]) -> list[Any]:
         """Watch the globals, cells and defaults that a function sees; returns what they hold."""
         code, space = function.__code__, function.__globals__
         own = dict.fromkeys(named(code))
         names.update(own)
-        written |= stored(code)
-        kept = () if function is self.function else stored(code)
-        chosen = [n for n in own if n in space and n not in kept and not fixed(space[n])]
+        found = self._choose(space, space, [n for n in own if n in space and not fixed(space[n])])
         cells = function.__closure__ or ()
         self.cells += cells
-        if chosen:
-            self.watched.append(partial(itemgetter(*chosen, chosen[0]), space))
         defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
-        return [*(space[n] for n in chosen), *map(content, cells), *defaults]
+        return [*found, *map(content, cells), *defaults]
+
+    @contextlib.contextmanager
+    def learning(self) -> Iterator[None]:
+        """Watch no longer what changes meanwhile, in a call that is recorded: it is counted or kept, and no setting."""
+        before = [(owner, read, n, read(n)) for owner, read, names in self.spaces for n in names]
+        yield
+        for owner, read, name, value in before:
+            if read(name, None) is not value:
+                self._changing[id(owner), name] = owner
+                self._version = -1
 
 
 def _innermost(function: Any) -> Any:

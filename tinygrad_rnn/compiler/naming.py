@@ -1,9 +1,7 @@
-"""What code names and writes, read off its bytecode, and where what it names is to be found: `guards` follows it."""
+"""What code names, read off its bytecode, and where what it names is to be found: `guards` follows it."""
 
 from __future__ import annotations
 
-import dis
-import functools
 import sys
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
@@ -14,7 +12,8 @@ from ..tensor import Tensor
 from .signature import ATOMS
 
 _LIBRARIES = {*sys.stdlib_module_names, __name__.partition(".")[0], "numpy"}
-_STORES = {dis.opmap["STORE_ATTR"], dis.opmap["STORE_GLOBAL"]}
+_MAKING = {"__init__", "__new__", "__post_init__", "__repr__", "__str__", "__eq__", "__hash__", "__reduce__", "__del__"}
+"""Not called by a computation, or made by `dataclass` from all fields."""
 
 
 def has_attributes(x: Any) -> bool:
@@ -42,24 +41,23 @@ def fixed(x: Any) -> bool:
     return isinstance(x, (type, FunctionType)) and (x.__module__ or "").partition(".")[0] in _LIBRARIES
 
 
-def follow(kind: type, names: dict[str, None], written: set[str]) -> list[FunctionType]:
-    """Add what the methods of a class name and write in turn, as far as those that are named lead to them; returns
-    these methods.
+def follow(kind: type, names: dict[str, None]) -> list[FunctionType]:
+    """Add what the methods of a class name in turn, as far as those that are named lead to them; returns these methods.
+
+    Methods that operators and statements call (`__mul__`, `__len__`, `__iter__`) are named by nobody.
     """
     methods = []
-    pending = ["forward", "__call__", *names]
+    pending = ["forward", "__call__", *_unnamed(kind), *names]
     visited = set[str]()
     for name in pending:  # grows while we walk it
         if name in visited:
             continue
         visited.add(name)
         for base in kind.__mro__:  # super() may lead to all of them; within this package the first is enough
-            method = vars(base).get(name)
-            method = _behind(method)
+            method = _behind(vars(base).get(name))
             if not isinstance(method, FunctionType):
                 continue
             methods.append(method)
-            written |= stored(method.__code__)
             more = [n for n in named(method.__code__) if n not in names]
             names.update(dict.fromkeys(more))
             pending += more
@@ -68,26 +66,17 @@ def follow(kind: type, names: dict[str, None], written: set[str]) -> list[Functi
     return methods
 
 
+def _unnamed(kind: type) -> list[str]:
+    """The methods of a class of the user that are called without being named."""
+    users = [base for base in kind.__mro__ if not ours(base) and not fixed(base)]
+    return [name for base in users for name in vars(base) if name[:2] == "__" and name not in _MAKING]
+
+
 def _behind(method: Any) -> Any:
     """The function of a property, a static or class method or a compiled one; anything else as it is."""
     if isinstance(method, FunctionType):
         return method
     return getattr(method, "fget", None) or getattr(method, "__wrapped__", method)
-
-
-@functools.lru_cache(maxsize=4096)
-def stored(code: Any) -> frozenset[str]:
-    """The attributes and globals that code writes: what it counts or keeps there is no setting.
-
-    Read off the bytecode, (operation, argument) pairs, which is thirty times faster than to have `dis` describe it.
-    """
-    names, high = set(), 0
-    for operation, low in zip(code.co_code[::2], code.co_code[1::2], strict=True):
-        argument = high | low
-        high = argument << 8 if operation == dis.EXTENDED_ARG else 0
-        if operation in _STORES:
-            names.add(code.co_names[argument])
-    return frozenset(names)
 
 
 def is_module(x: Any) -> bool:
