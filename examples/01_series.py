@@ -37,10 +37,12 @@ def largest_difference(by_hand, twin):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--epochs", type=int, default=150)
     parser.add_argument("--plot", help="where to save a picture of the fit; needs matplotlib")
     options = parser.parse_args(argv)
+    if options.epochs < 1:
+        parser.error(f"--epochs: expected at least 1, got {options.epochs}")
 
     rng = np.random.default_rng(0)
     t = np.arange(-100, 100, 0.5)

@@ -22,6 +22,8 @@ Prints:
     after 50 epochs the losses differ by at most 0.0e+00, the parameters by 0.0e+00
 """
 
+import argparse
+
 import numpy as np
 
 import tinygrad_rnn as tg
@@ -30,7 +32,8 @@ from tinygrad_rnn.compare import compare_gradients
 from tinygrad_rnn.manual import classifier
 
 
-def main():
+def main(argv=None):
+    argparse.ArgumentParser(description=__doc__.partition("\n\n")[0]).parse_args(argv)
     np.random.seed(0)  # noqa: NPY002 - the published losses belong to this seed
     x = np.random.rand(2, 3, 2)  # noqa: NPY002
     y = np.array([[0.5], [0.8]])

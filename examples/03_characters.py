@@ -29,9 +29,11 @@ from tinygrad_rnn.manual import charmodel
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--epochs", type=int, default=300)
     options = parser.parse_args(argv)
+    if options.epochs < 1:
+        parser.error(f"--epochs: expected at least 1, got {options.epochs}")
 
     chars, char_to_ix, ix_to_char = charmodel.build_vocab("hello world")
     x, y = charmodel.one_hot_encode("hello world", char_to_ix, len(chars))

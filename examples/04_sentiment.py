@@ -25,9 +25,11 @@ from tinygrad_rnn.manual import sentiment
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--epochs", type=int, default=3)
     options = parser.parse_args(argv)
+    if options.epochs < 1:
+        parser.error(f"--epochs: expected at least 1, got {options.epochs}")
 
     words = sentiment.build_vocabulary([*sentiment.train_data, *sentiment.test_data])
     examples = [(sentiment.encode(text, words), int(good)) for text, good in sentiment.train_data.items()]

@@ -35,9 +35,11 @@ def as_lists(params):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--epochs", type=int, default=300)
     options = parser.parse_args(argv)
+    if options.epochs < 1:
+        parser.error(f"--epochs: expected at least 1, got {options.epochs}")
 
     word_to_ix = nextword.build_vocabulary(nextword.SENTENCES)
     encoded = [[word_to_ix[word] for word in sentence.split()] for sentence in nextword.SENTENCES]

@@ -7,6 +7,8 @@ Prints:
     first and second derivatives agree with differences: True
 """
 
+import argparse
+
 import tinygrad_rnn as tg
 from tinygrad_rnn.compare import gradcheck, gradgradcheck
 from tinygrad_rnn.primitive import primitive
@@ -20,7 +22,8 @@ def forward(x):
 softsign = primitive(forward, kind="elementwise", saves="0", vjp=lambda g, y, x: g / (1 + abs(x)) ** 2)
 
 
-def main():
+def main(argv=None):
+    argparse.ArgumentParser(description=__doc__.partition("\n\n")[0]).parse_args(argv)
     x = tg.tensor(2.0, requires_grad=True)
     y = softsign(x)
     (slope,) = tg.autograd.grad(y, x, create_graph=True)

@@ -8,6 +8,7 @@ Prints:
     a wrong shape names: rnn
 """
 
+import argparse
 import re
 import warnings
 
@@ -35,7 +36,8 @@ def loss_of(x):
     return total
 
 
-def main():
+def main(argv=None):
+    argparse.ArgumentParser(description=__doc__.partition("\n\n")[0]).parse_args(argv)
     x = tg.tensor([[1.0], [2.0], [0.5], [-1.0]], requires_grad=True)
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -8,6 +8,8 @@ Prints:
     by differences of gradients:  11.0989
 """
 
+import argparse
+
 import numpy as np
 
 import tinygrad_rnn as tg
@@ -16,7 +18,8 @@ from tinygrad_rnn import models
 NAMES = ("Wh", "Wi", "Wo", "bias")
 
 
-def main():
+def main(argv=None):
+    argparse.ArgumentParser(description=__doc__.partition("\n\n")[0]).parse_args(argv)
     rng = np.random.default_rng(0)
     shapes = {"Wh": (4, 4), "Wi": (4, 1), "Wo": (1, 4), "bias": (4, 1)}
     params = {name: 0.5 * rng.standard_normal(shape) for name, shape in shapes.items()}

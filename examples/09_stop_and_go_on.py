@@ -8,6 +8,7 @@ Prints:
     the weights are the same, bit for bit: True
 """
 
+import argparse
 import tempfile
 
 import numpy as np
@@ -30,7 +31,8 @@ def trainer(folder):
     return Trainer(model, optimizer, batches, objective, folder=folder, report=Quiet())
 
 
-def main():
+def main(argv=None):
+    argparse.ArgumentParser(description=__doc__.partition("\n\n")[0]).parse_args(argv)
     with tempfile.TemporaryDirectory() as whole, tempfile.TemporaryDirectory() as broken:
         unbroken = trainer(whole)
         print(f"unbroken: {unbroken.fit(steps=12).step} steps")

@@ -111,7 +111,7 @@ def check(characters: int, rng):
 
 def main(argv=None) -> int:
     """Train, sample, draw and check; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--text", type=Path, help="text to learn (default: the Python language reference)")
     parser.add_argument("--updates", type=int, default=2000, help="training steps (default: %(default)s)")
     parser.add_argument(
@@ -120,6 +120,9 @@ def main(argv=None) -> int:
     options = parser.parse_args(argv)
     if options.updates < 1:
         parser.error(f"--updates: expected at least 1, got {options.updates}")
+    written = options.out / "sample.txt"
+    if options.text and options.text.exists() and written.exists() and written.samefile(options.text):
+        parser.error(f"--text {options.text}: expected a text of yours, got what the demo writes and would replace")
     try:
         return run(options)
     except (TinygradError, OSError) as error:

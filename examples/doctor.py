@@ -106,10 +106,12 @@ def curve(losses, width=48):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--plot", help="where to save the loss curves; needs matplotlib")
     options = parser.parse_args(argv)
+    if options.steps < 1:
+        parser.error(f"--steps: expected at least 1, got {options.steps}")
     curves = {}
     for title, twin, data, published, cured, lr, params in cases(np.random.default_rng(0)):
         loss_fn = twin.from_manual(params).loss_fn(*data)

@@ -288,11 +288,13 @@ def table(steps, names, out):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--steps", type=int, default=5, help="time steps (default 5)")
     parser.add_argument("--long", action="store_true", help="time 50 steps, too; takes minutes")
     parser.add_argument("--out", type=Path, help="directory for the pictures")
     options = parser.parse_args()
+    if options.steps < 1:
+        parser.error(f"--steps: expected at least 1, got {options.steps}")
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
     ours(2)  # the first call pays for imports

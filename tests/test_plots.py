@@ -10,6 +10,7 @@ pytest.importorskip("matplotlib")
 
 from matplotlib.colors import to_rgb
 
+import tinygrad_rnn as tg
 from tinygrad_rnn import plots
 from tinygrad_rnn.compare import compare_gradients
 from tinygrad_rnn.manual import figures
@@ -97,7 +98,7 @@ def test_the_forecast_begins_where_the_data_end():
     assert (zone.get_x(), zone.get_x() + zone.get_width()) == (29, 35)
 
 
-def test_an_error_is_dark_on_pale_ground():
+def test_an_error_is_red_on_pale_ground_and_has_its_number():
     params = {"w": np.arange(1.0, 4.0), "v": np.ones(2)}
     report = compare_gradients(
         lambda p: (p["w"] * p["w"]).sum() + p["v"].sum(), params, {"w": params["w"], "v": np.ones(2)}
@@ -105,9 +106,42 @@ def test_an_error_is_dark_on_pale_ground():
     _, (axes,) = plots.figure()
     report.plot(axes)
     image = axes.get_images()[0]
-    wrong, right = (float(np.dot(image.cmap(image.norm(value))[:3], (0.2126, 0.7152, 0.0722))) for value in (0, -16))
-    assert wrong < 0.05 < 0.9 < right
+    (red, green, blue, _), right = (image.cmap(image.norm(value)) for value in (0, -16))
+    assert red > 0.4 > 0.2 > max(green, blue), "not black"
+    assert min(right[:3]) > 0.9
     assert image.get_array()[0, 0] > image.get_array()[1, 0]
+    assert [text.get_text() for text in axes.texts] == ["0.5", "0"]
+
+
+def test_a_heat_map_of_errors_holds_all_that_is_written_on_it():
+    params = {"w": np.ones(3)}
+    made, (axes,) = plots.figure(8, 2.4)
+    axes.grid(False)
+    compare_gradients(lambda p: (p["w"] ** 2).sum(), params, {"w": np.ones(3)}).plot(axes)
+    made.canvas.draw()
+    _, bar, *_ = made.axes
+    wide, high = made.canvas.get_width_height()
+    label = bar.xaxis.label.get_window_extent()
+    assert label.x0 > 0
+    assert label.x1 < wide
+    assert label.y1 < bar.get_window_extent().y0 < high, "the label stands below its bar"
+
+
+def test_a_heat_map_of_many_steps_has_few_labels_and_no_numbers():
+    def loss_fn(p):
+        h = tg.ones(2, 2, dtype=tg.float64)
+        for t in range(50):
+            with tg.scope(t=t):
+                h = (h @ p["w"]).tanh()
+        return h.sum()
+
+    w = tg.tensor([[0.9, 0.3], [-0.2, 0.8]], dtype=tg.float64, requires_grad=True)
+    loss_fn({"w": w}).backward()
+    report = compare_gradients(loss_fn, {"w": w.detach().numpy()}, {"w": w.grad.numpy()}, samples=0)
+    axes = report.plot(plots.figure()[1][0])
+    assert axes.get_images()[0].get_array().shape == (1, 50)
+    assert len(axes.get_xticklabels()) <= 20
+    assert not axes.texts
 
 
 def test_a_dollar_in_a_title_is_no_formula(tmp_path):

@@ -75,7 +75,7 @@ def sweep(  # noqa: C901  (the hot loop: a call saved here is a tenth of the cos
                 continue
             if node.hooks:
                 spoilt = ""
-                g = _run_hooks(node, g, wrap, create_graph)
+                g = run_hooks(node, g, wrap, create_graph)
             if node.keeps_grad if wanted is None else node in wanted:
                 found[node] = g, node in totals.own and not node.hooks and node.primitive is None
             primitive, parents, params, xs = node.primitive, node.parents, node.params, node.xs
@@ -204,7 +204,7 @@ def unbroadcast(g: Any, parent: Node, node: Node | None = None) -> Any:
     return np.sum(g, axis=axes).reshape(shape)
 
 
-def _run_hooks(node: Node, g: Any, wrap: Wrap, recorded: bool) -> Any:
+def run_hooks(node: Node, g: Any, wrap: Wrap, recorded: bool) -> Any:
     """Show the cotangent to the hooks, each of which may replace it."""
     tensor = g if recorded else wrap(np.asarray(g))
     for hook in list((node.hooks or {}).values()):

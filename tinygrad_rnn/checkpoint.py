@@ -91,7 +91,7 @@ def load(path: Path | IO[bytes]) -> Checkpoint:
         with open_regular(where) as file:
             data = file.read()
     except OSError as error:
-        raise _file_error(where, error, "a checkpoint to read") from error
+        raise _file_error(where, error, "a checkpoint to read", reading=True) from error
     return unpack(data, where=where)
 
 
@@ -240,7 +240,7 @@ def _shown(error: Exception) -> str:
     return "".join(c if c.isprintable() else "?" for c in text[:200]) + ("..." if len(text) > 200 else "")
 
 
-def _file_error(where: str, error: OSError, expected: str) -> CheckpointError:
+def _file_error(where: str, error: OSError, expected: str, *, reading: bool = False) -> CheckpointError:
     kind = MissingCheckpointError if isinstance(error, FileNotFoundError) else CheckpointError
-    got, do = advice(error)
+    got, do = advice(error, reading=reading)
     return kind(explain(where, expected=expected, got=got, do=do))

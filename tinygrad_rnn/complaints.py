@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from .errors import AnomalyError, DTypeError, MissingRuleError, ShapeError
+from .errors import AnomalyError, DTypeError, MissingRuleError, ShapeError, explain
 from .graph import Node
 from .primitive import Primitive
-from .state import call_site
+from .state import call_site, current
 
 
 def mismatch(
@@ -38,6 +38,25 @@ def _matmul_hint(arrays: list[Any]) -> str:
 def brief(a: Any) -> str:
     """An array as dtype and shape, anything else as it prints."""
     return f"{a.dtype}{list(a.shape)}" if isinstance(a, np.ndarray) else repr(a)
+
+
+def no_gradient(dtype: np.dtype, value: Any) -> DTypeError:
+    """For a tensor that cannot require grad, or a `requires_grad` that is no flag."""
+    if value not in (True, False):
+        do = "For a tensor of these sizes use zeros() or empty()."
+        return DTypeError(explain("requires_grad", expected="True or False", got=repr(value), do=do))
+    return DTypeError(
+        f"Only Tensors of floating point dtype can require gradients, got {dtype}. Convert with .float() or .double()."
+    )
+
+
+def no_tensor(name: str, what: str, given: Any) -> DTypeError:
+    """For a list, number or pair where an op of `nn` expects a Tensor. what: which argument it is."""
+    do = f"Convert it: tensor({what})."
+    if isinstance(given, tuple) and given and hasattr(given[0], "shape"):
+        do = "A recurrent layer returns (output, state): hand on the first of the two."
+    where = f"{name}{current().scope.where()}, {what}"
+    return DTypeError(explain(where, expected="a Tensor", got=type(given).__name__, do=do))
 
 
 def raise_if_born_forward(primitive: Primitive, arrays: list[Any], out: np.ndarray, where: str) -> None:

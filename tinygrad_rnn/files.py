@@ -70,9 +70,13 @@ def remove_leftovers(path: Path) -> None:
                 os.close(descriptor)
 
 
-def advice(error: OSError) -> tuple[str, str]:
-    """What came and what to do, as phrases for `errors.explain`."""
+def advice(error: OSError, *, reading: bool = False) -> tuple[str, str]:
+    """What came and what to do, as phrases for `errors.explain`. reading: nothing was to be written."""
     got = error.strerror or str(error)
+    if reading and isinstance(error, FileNotFoundError):
+        return got, "Check the path."
+    if reading and isinstance(error, PermissionError):
+        return got, "Give a file that you may read."
     if isinstance(error, FileNotFoundError):
         return got, "Check the path; folders are not created."
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:

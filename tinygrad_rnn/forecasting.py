@@ -20,7 +20,9 @@ from .state import no_grad
 from .tensor import Tensor
 from .train import Ended, Report, Trainer
 
-__all__ = ["Forecast", "SeriesModel", "forecast"]
+__all__ = ["Forecast", "SeriesModel", "forecast", "shortest"]
+
+_FEWEST = 8  # pairs of now and later to learn from
 
 
 class SeriesModel(nn.Module):
@@ -77,11 +79,11 @@ def forecast(
     horizon = lag if horizon is None else horizon
     if lag < 1 or horizon < 1:
         raise DataError(explain("forecast", expected="lag and horizon of at least 1", got=f"{lag} and {horizon}"))
-    inputs, targets = lagged(np.asarray(series, np.float64), lag)
-    cut = len(inputs) - max(1, round(held_out * len(inputs)))
-    if cut < 8:
-        expected = f"at least {round(8 / (1 - held_out)) + lag + 1} steps for a lag of {lag}"
+    if len(series) < shortest(lag, held_out):
+        expected = f"at least {shortest(lag, held_out)} steps for a lag of {lag}"
         raise DataError(explain("series", expected=expected, got=str(len(series)), do="Use a smaller lag."))
+    inputs, targets = lagged(np.asarray(series, np.float64), lag)
+    cut = _trained_on(len(inputs), held_out)
     time = min(cut, 64)
     windows(series, time=1, dt=0)  # refuses what is not finite, by its place
     middle, spread = float(inputs[:cut].mean()), float(inputs[:cut].std())
@@ -119,6 +121,20 @@ def forecast(
     back = lambda values: values.astype(np.float64) * spread + middle
     error = _rms(back(fitted)[cut:] - targets[cut:])
     return Forecast(back(fitted), back(beyond), error, naive, outcome.ended, outcome.epoch)
+
+
+def shortest(lag: int, held_out: float = 0.2) -> int:
+    """The fewest steps of a series that `forecast` takes. Raises DataError unless held_out is from 0 to below 1."""
+    if not 0 <= held_out < 1:
+        raise DataError(explain("forecast", expected="held_out from 0 to below 1", got=repr(held_out)))
+    pairs = _FEWEST
+    while _trained_on(pairs, held_out) < _FEWEST:
+        pairs += 1
+    return lag + pairs
+
+
+def _trained_on(pairs: int, held_out: float) -> int:
+    return pairs - max(1, round(held_out * pairs))
 
 
 def _seeded(cell: str, hidden: int, seed: int) -> SeriesModel:

@@ -6,6 +6,7 @@ Imports nn and the vocabulary. Its description is all that is needed to build it
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -124,7 +125,9 @@ def load(path: str | os.PathLike[str]) -> LanguageModel:
     found = checkpoint.load(where)
     described = found.description.get("model") if isinstance(found.description, dict) else None
     weights = {name: array for name, array in found.arrays.items() if not name.startswith("run/")}
-    model = LanguageModel.from_description(described, where, weights)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of dropout without effect: who trained it was told
+        model = LanguageModel.from_description(described, where, weights)
     model.load_state_dict(weights)
     model.eval()
     return model

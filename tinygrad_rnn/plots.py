@@ -19,7 +19,7 @@ from .files import Path, replace
 __all__ = ["COLOURS", "curves", "figure", "fit", "forecast", "literal", "run", "save"]
 
 COLOURS = {"data": "#0072b2", "model": "#d55e00", "unseen": "#009e73", "other": "#666666", "zone": "#999999"}
-"""Of Okabe and Ito's palette: blue, vermilion (the red of it), bluish green, and greys."""
+"""Of Okabe and Ito's palette: blue, vermilion (which looks orange), bluish green, and greys."""
 
 
 LARGEST = 1e100

@@ -57,6 +57,16 @@ class Readable:
             self._readable(what)
         return self.array
 
+    def __format__(self, spec: str) -> str:
+        if not self.array.ndim and not current().tracing:
+            return format(self.item(), spec)  # as PyTorch's: f"{loss:.4f}"
+        if spec:
+            raise DTypeError(
+                f"unsupported format string {spec!r} for a Tensor of shape {list(self.array.shape)}: format its "
+                f"entries, from tolist(), or take one with item()."
+            )
+        return str(self)
+
     def __bool__(self) -> bool:
         if self.array.size != 1:
             raise GraphError(

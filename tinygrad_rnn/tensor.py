@@ -17,7 +17,7 @@ import numpy as np
 
 from . import graph, printing, writes
 from .backward import deposit, pull
-from .complaints import mismatch, raise_if_born_forward
+from .complaints import mismatch, no_gradient, raise_if_born_forward
 from .dtypes import (
     check,
     check_assignable,
@@ -29,7 +29,7 @@ from .dtypes import (
     plain_number,
     with_number,
 )  # fmt: skip
-from .errors import DTypeError, GraphError, ShapeError, explain
+from .errors import GraphError, ShapeError, explain
 from .graph import Node
 from .ops import contract, index
 from .ops import elementwise as _e
@@ -95,7 +95,7 @@ class Tensor(NumpyProtocols, Readable):
         self.array = as_array(data)
         self.node = None
         if requires_grad:
-            self.requires_grad = True
+            self.requires_grad = requires_grad
 
     if TYPE_CHECKING:  # methods from the table in vocabulary.py
 
@@ -128,11 +128,8 @@ class Tensor(NumpyProtocols, Readable):
             raise GraphError(
                 "you can only change requires_grad flags of leaf variables; use detach() for a tensor without history."
             )
-        if value and not is_float(self.array.dtype):
-            raise DTypeError(
-                f"Only Tensors of floating point dtype can require gradients, got {self.array.dtype}. Convert with "
-                ".float() or .double()."
-            )
+        if value not in (True, False) or (value and not is_float(self.array.dtype)):
+            raise no_gradient(self.array.dtype, value)
         if value != self.requires_grad:
             self.node = graph.leaf(self.array, needs_grad=True) if value else None
 
@@ -265,6 +262,8 @@ class Tensor(NumpyProtocols, Readable):
             writes.preserve(new.node, self.array, since=self.node.index if self.node else -1)
             if state.written is not None:
                 state.written.append((weakref.ref(self), self.node, self.array, self.array.copy()))
+        else:
+            writes.refuse_while_recording()
         check_assignable(new.array.dtype, self.array.dtype)
         np.copyto(self.array, new.array, casting="unsafe")
         writes.mutated(self.array, by=new.node if recorded else None)

@@ -312,6 +312,8 @@ METHODS: dict[str, tuple[Callable[..., Any], str] | Callable[..., Any]] = {
     "is_contiguous": (lambda self: self.array.flags.c_contiguous, "Whether rows lie one after another."),
     "is_floating_point": (lambda self: self.array.dtype.kind == "f", "Whether the dtype is float32 or float64."),
     "cpu": (lambda self: self, "This tensor: there is no other device."),
+    "cuda": (lambda self, *_, **__: _to(self, "cuda"), "Raises GraphError: there is no other device than the CPU."),
+    "half": (lambda self: cast(self, as_dtype("float16")), "Raises DTypeError: there is no half precision."),
     "type_as": (lambda self, other: cast(self, other.dtype), "This tensor in the dtype of another."),
     "astype": (lambda self, dtype: cast(self, as_dtype(dtype)), "This tensor in another dtype (NumPy's name)."),
     "view_as": (lambda self, other: shaping.reshape(self, other.shape), "The same entries in another's shape."),

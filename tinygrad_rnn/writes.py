@@ -41,16 +41,22 @@ def mutated(array: np.ndarray, *, by: Node | None = None, above: int = 0) -> Non
     by: the node of the op that wrote, if it was recorded; it then stands for the memory as it is after the write, and
     other Tensors on the same memory can no longer be used in a graph. above: see `call_site`.
     """
-    if by is None and STATE.get().tracing:
-        raise GraphError(
-            f"an array is written in place at {call_site()} while compile is recording, which no replay would repeat. "
-            f"Write through the tensor (t += x, t[k] = x), or do it outside of the compiled function."
-        )
+    if by is None:
+        refuse_while_recording()
     base = owner(array)
     for table in (changes, rewritten) if by is not None else (changes,):
         _note(table, base, tick(), call_site(1 + above))
     if by is not None:
         by.index = tick()
+
+
+def refuse_while_recording() -> None:
+    """Raise GraphError if a compiler is recording: no replay would repeat the write that is about to be made."""
+    if STATE.get().tracing:
+        raise GraphError(
+            f"an array is written in place at {call_site()} while compile is recording, which no replay would repeat. "
+            f"Write through the tensor (t += x, t[k] = x), or do it outside of the compiled function."
+        )
 
 
 def _note(table: Writes, base: np.ndarray, when: int, source: Source | None) -> None:
@@ -84,6 +90,7 @@ class Notes:
 
 def overwrite(array: np.ndarray, values: Any, where: Any = ...) -> None:
     """`array[where] = values` in memory that residuals may refer to, noted."""
+    refuse_while_recording()
     lift(array)
     array[where] = values
     mutated(array)

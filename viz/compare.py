@@ -41,7 +41,9 @@ class Comparison(Shown):
             heat = drawing.diagram.heat
             for flow in heat.flows if heat is not None else ():
                 fate = flow.verdict or "neither vanishing nor exploding"
-                parts.append(f"{flow.name}: {fate}, ratio {flow.ratio:.2g}.")
+                first, last = flow.ends
+                ratio = f"ratio {flow.ratio:.2g}, the norm at t = {last} over that at t = {first}"
+                parts.append(f"{flow.name}: {fate}, {ratio}.")
         return " ".join(parts)
 
     @property

@@ -14,7 +14,7 @@ from .model.heat import look_at_errors, look_at_gradients, mark
 from .model.read import modules
 from .model.sweep import gradients_of, measure, values_of
 from .program import draw_program
-from .record import record
+from .record import is_parameter, record
 from .saving import Shown
 from .svg import check_theme, write
 from .text import as_json, summary, text
@@ -48,7 +48,8 @@ def draw(
     level: "ops" for every primitive, "modules" for cells as boxes, "layers" with time folded away.
     steps: which time steps to show, a slice or numbers. elide: leave out the middle of sequences longer than this;
     None: of none.
-    names: what to call Tensors that have no name of their own, by name.
+    names: what to call Tensors that have no name of their own, by name. A leaf with requires_grad is a parameter,
+    unless data come in there (arguments of the module, first states, sequences, what a module's weight multiplies).
     expand, collapse: paths of modules to draw op by op, or as one box with everything inside.
     gradients: colour everything by the norm of the gradient that reaches it, with a strip chart of all steps.
     backward: draw the way of the gradient as a second set of edges. errors: relative errors, by node or parameter
@@ -66,11 +67,16 @@ def draw(
         name = getattr(x, "name", type(x).__name__)
         return draw_program(x.stages(*args, **kwargs), theme=theme, title=title or f"Program of {name}")
     found = record(x, args, kwargs)
-    found.names.update((tensor.node, name) for name, tensor in (names or {}).items() if tensor.node is not None)
+    for name, tensor in (names or {}).items():
+        if tensor.node is not None:
+            found.names[tensor.node] = name
+            found.known.update({tensor.node: True} if is_parameter(tensor) else {})
     limit = ELIDE.get(level) if elide == "auto" else elide
     if isinstance(limit, str):
         raise ValueError(f'viz.draw: elide={elide!r} is neither a number of steps, None, nor "auto".')
-    plain = functools.partial(read, found.nodes, steps=steps, elide=limit, names=found.names, classes=found.classes)
+    plain = functools.partial(
+        read, found.nodes, steps=steps, elide=limit, names=found.names, classes=found.classes, known=found.known
+    )
     measured: list[Diagram] = []
 
     def reader(**options: Any) -> Diagram:

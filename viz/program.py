@@ -21,7 +21,7 @@ VIEWS = frozenset({"reshape", "transpose", "broadcast_to", "getitem", "strided"}
 """Ops that only look at memory: they are counted and not drawn."""
 
 LABEL, CELL, ROW, APART, LEFT, TOP, TILE = 220.0, 150.0, 22.0, 14.0, 28.0, 64.0, 12.0
-MOST_BARS, BAR = 160, 5.0
+MOST_BARS, BAR, NAME = 160, 5.0, 13.0
 
 
 class Row:
@@ -57,8 +57,9 @@ class ProgramDrawing(Shown):
         first, last = self.stages[0][1], self.stages[-1][1]
         batched = sum(_group(row, i) > 1 for row in self.rows for i in row.cells[-1])
         return (
-            f"Program of {len(first)} instructions as recorded and {len(last)} after {len(self.stages) - 1} passes; "
-            f"{batched} of them do the work of several."
+            f"Program of {words.count(len(first), 'instruction')} as recorded and {len(last)} after "
+            f"{words.count(len(self.stages) - 1, 'pass', 'passes')}; "
+            f"{batched} of them {'does' if batched == 1 else 'do'} the work of several."
         )
 
     @property
@@ -159,7 +160,7 @@ def _heads(stages: Sequence[tuple[str, list[Any]]]) -> str:
     out = []
     for k, (name, instructions) in enumerate(stages):
         x = LEFT + LABEL + k * (CELL + APART)
-        count = f"{len(instructions)} instructions, {words.octets(sum(i.nbytes for i in instructions))}"
+        count = f"{words.count(len(instructions), 'instruction')}, {words.octets(sum(i.nbytes for i in instructions))}"
         out.append(f'<text class="strip pass" x="{num(x)}" y="30">{escape(words.clean(name))}</text>')
         out.append(f'<text class="axis" x="{num(x)}" y="46">{count}</text>\n')
     return "".join(out)
@@ -205,7 +206,10 @@ def _tip(row: Row, i: Any) -> str:
 
 
 def _lifetimes(instructions: list[Any], top: float, width: float) -> tuple[str, float]:
-    """A bar for each value, the largest if there are many: from the instruction that writes it to its last reader."""
+    """A bar for each value, the largest if there are many: from the instruction that writes it to its last reader.
+
+    Names stand at the left, where not all find room of the largest and longest; the axis below counts instructions.
+    """
     position = {id(i): k for k, i in enumerate(instructions)}
     last = {id(i): k for k, i in enumerate(instructions)}
     for k, i in enumerate(instructions):
@@ -214,23 +218,72 @@ def _lifetimes(instructions: list[Any], top: float, width: float) -> tuple[str, 
                 last[id(a)] = k
     largest = sorted(instructions, key=lambda i: (-i.nbytes, position[id(i)]))[:MOST_BARS]
     shown = sorted(largest, key=lambda i: position[id(i)])
-    alive = _alive(instructions, last)
-    said = f"Buffers: at most {words.octets(alive)} alive at once" + (
-        f"; the {MOST_BARS} largest of {len(instructions)} values" if len(shown) < len(instructions) else ""
+    alive, when = _alive(instructions, last)
+    few = f" Here the {MOST_BARS} largest of {len(instructions)}." if len(shown) < len(instructions) else ""
+    said = (
+        f"Buffers: at most {words.octets(alive)} alive at once, at instruction {when}. "
+        f"A bar for each value, from the instruction that writes it to the last that reads it.{few}"
     )
-    out = [f'<text class="strip pass" x="{num(LEFT)}" y="{num(top)}">{said}, from first write to last read</text>']
-    unit = width / max(1, len(instructions))
-    y = top + 12
+    out = [f'<text class="strip pass" x="{num(LEFT)}" y="{num(top)}">{said}</text>']
+    start, unit = LEFT + LABEL, (width - LABEL) / max(1, len(instructions))
+    first, end = top + 14, top + 14 + BAR * len(shown)
+    out.append(_counting(instructions, start, unit, first, end))
+    height = {id(i): first + BAR * k for k, i in enumerate(shown)}
+    lived = {id(i): last[id(i)] - position[id(i)] for i in shown}
+    for i in _named(sorted(shown, key=lambda i: (-i.nbytes, -lived[id(i)])), height):
+        y, name = height[id(i)] + BAR / 2, escape(words.shorten(_title(i), 10, LABEL - 60))
+        x = start + position[id(i)] * unit
+        out.append(
+            f'<path class="frame" d="M{num(LEFT + LABEL - 6)} {num(y)}H{num(x)}"/>'
+            f'<text class="name" x="{num(LEFT)}" y="{num(y + 3.5)}">{name}</text>'
+            f'<text class="name r" x="{num(start - 10)}" y="{num(y + 3.5)}">{words.octets(i.nbytes)}</text>\n'
+        )
     for i in shown:
-        x = LEFT + position[id(i)] * unit
+        x = start + position[id(i)] * unit
         wide = max(1.5, (last[id(i)] - position[id(i)] + 1) * unit)
-        note = f"{words.clean(f'{i.op} {i.scope.path}')}\n{i.dtype} {words.shape(i.shape)}, {words.octets(i.nbytes)}"
+        until = f"instructions {position[id(i)]} to {last[id(i)]}"
+        note = f"{_title(i)}\n{i.dtype} {words.shape(i.shape)}, {words.octets(i.nbytes)}\n{until}"
         out.append(
             f'<g class="n op {escape(i.primitive.kind)}"><title>{escape(note)}</title>'
-            f'<rect x="{num(x)}" y="{num(y)}" width="{num(wide)}" height="{num(BAR - 1)}"/></g>'
+            f'<rect x="{num(x)}" y="{num(height[id(i)])}" width="{num(wide)}" height="{num(BAR - 1)}"/></g>'
         )
-        y += BAR
-    return "".join(out) + "\n", y
+    return "".join(out) + "\n", end + 34
+
+
+def _title(instruction: Any) -> str:
+    path = instruction.scope.path
+    return words.clean(f"{instruction.op} · {path}" if path else instruction.op)
+
+
+def _named(instructions: list[Any], height: dict[int, float]) -> list[Any]:
+    """Those whose names find room at the left, in order of preference."""
+    taken: list[float] = []
+    found = []
+    for i in instructions:
+        y = height[id(i)]
+        if all(abs(y - other) >= NAME for other in taken):
+            taken.append(y)
+            found.append(i)
+    return found
+
+
+def _counting(instructions: list[Any], start: float, unit: float, top: float, bottom: float) -> str:
+    """The axis below the bars, and where the backward part begins."""
+    n = len(instructions)
+    step = next(s for k in range(12) for s in (10**k, 2 * 10**k, 5 * 10**k) if s * 12 >= n)
+    ticks = range(0, n, step)
+    marks = "".join(f"M{num(start + (k + 0.5) * unit)} {num(bottom + 4)}v6" for k in ticks)
+    out = [f'<path class="axis" d="M{num(start)} {num(bottom + 4)}H{num(start + n * unit)}{marks}"/>']
+    out += [f'<text class="tick" x="{num(start + (k + 0.5) * unit)}" y="{num(bottom + 21)}">{k}</text>' for k in ticks]
+    out.append(f'<text class="axis" x="{num(LEFT)}" y="{num(bottom + 21)}">instruction</text>')
+    behind = next((k for k, i in enumerate(instructions) if i.backward), None)
+    if behind is not None:
+        x = start + behind * unit
+        out.append(
+            f'<path class="markline" d="M{num(x)} {num(top)}V{num(bottom + 4)}"/>'
+            f'<text class="strip mark" x="{num(x + 6)}" y="{num(top - 2)}">backward</text>'
+        )
+    return "".join(out) + "\n"
 
 
 def _read(instruction: Any) -> list[Any]:
@@ -242,14 +295,15 @@ def _read(instruction: Any) -> list[Any]:
     return found
 
 
-def _alive(instructions: list[Any], last: dict[int, int]) -> int:
-    """The most bytes that are needed at the same time."""
+def _alive(instructions: list[Any], last: dict[int, int]) -> tuple[int, int]:
+    """The most bytes that are needed at the same time, and at which instruction first."""
     ends: dict[int, int] = {}
     for i in instructions:
         ends[last[id(i)]] = ends.get(last[id(i)], 0) + i.nbytes
-    most = now = 0
+    most = now = when = 0
     for k, i in enumerate(instructions):
         now += i.nbytes
-        most = max(most, now)
+        if now > most:
+            most, when = now, k
         now -= ends.get(k, 0)
-    return most
+    return most, when

@@ -14,14 +14,22 @@ from tinygrad_rnn.state import record_everything, record_sources, scope
 
 class Recorded:
     """nodes: what to draw the way to. names: what inputs are called. classes: the class name of each module path.
-    title: of it all.
+    title: of it all. known: of some leaves, whether they are parameters.
     """
 
-    def __init__(self, nodes: list[Node], names: dict[Node, str], classes: dict[str, str], title: str) -> None:
+    def __init__(
+        self,
+        nodes: list[Node],
+        names: dict[Node, str],
+        classes: dict[str, str],
+        title: str,
+        known: dict[Node, bool] | None = None,
+    ) -> None:
         self.nodes = nodes
         self.names = names
         self.classes = classes
         self.title = title
+        self.known = known or {}
 
 
 def record(x: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Recorded:
@@ -56,6 +64,7 @@ def record(x: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Recorded
 
 def _record_module(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Recorded:
     names: dict[Node, str] = {}
+    known: dict[Node, bool] = {}
     alone = len(list(module.named_modules())) == 1  # then nothing below would carry a name
     with record_everything(), record_sources(), scope(type(module).__name__ if alone else None):
         result = module(*args, **kwargs)
@@ -68,8 +77,9 @@ def _record_module(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
         node = _node(tensor)
         if node is not None and node.primitive is None:
             names.setdefault(node, name)
+            known[node] = is_parameter(tensor)
     classes = {path: type(child).__name__ for path, child in module.named_modules() if path}
-    return Recorded(nodes, names, classes, f"{type(module).__name__} unrolled")
+    return Recorded(nodes, names, classes, f"{type(module).__name__} unrolled", known)
 
 
 def _sample(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -93,6 +103,11 @@ def tensors(x: Any) -> Iterator[Any]:
             waiting += reversed(list(item.values()))
         elif isinstance(item, (list, tuple)):
             waiting += reversed(item)
+
+
+def is_parameter(tensor: Any) -> bool:
+    """Whether a Tensor is a Parameter that is trained, wherever it comes in: only those have a label."""
+    return hasattr(tensor, "label") and tensor.requires_grad
 
 
 def _node(tensor: Any) -> Node | None:

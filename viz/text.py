@@ -8,25 +8,21 @@ from typing import Any
 
 from .model import Box, Diagram
 from .model.tips import tip
-from .model.words import octets
+from .model.words import count, octets
 
 
 def summary(diagram: Diagram) -> str:
     """What the picture shows, in one or two sentences."""
     kinds = Counter(box.kind for box in diagram.boxes)
-    parts = [
-        f"{kinds[kind]} {kind}{'s' if kinds[kind] != 1 else ''}"
-        for kind in ("module", "op", "parameter", "input", "constant")
-        if kinds[kind]
-    ]
+    parts = [count(kinds[kind], kind) for kind in ("module", "op", "parameter", "input", "constant") if kinds[kind]]
     text = f"Computation graph with {', '.join(parts) or 'nothing in it'}."
     if diagram.timed:
         hidden = sum(column.count for column in diagram.columns if column.hidden)
-        steps = f"{diagram.length} time steps run from left to right"
-        text += f" {steps}, {hidden} equal ones left out." if hidden else f" {steps}."
+        steps = count(diagram.length, "time step runs", "time steps run") + " from left to right"
+        text += f" {steps}, {count(hidden, 'equal one')} left out." if hidden else f" {steps}."
     weights = sum(diagram.graph.nodes[box.main].size for box in diagram.boxes if box.kind == "parameter")
     if weights:
-        text += f" Parameters hold {weights} numbers."
+        text += f" Parameters hold {count(weights, 'number')}."
     return text
 
 

@@ -152,7 +152,7 @@ def test_a_network_without_time():
     assert diagnose(loss_fn, params, by_hand("transposed")).kinds == ("weight not transposed",)
     found = diagnose(loss_fn, params, by_hand("mean"))
     assert found.kinds == ("constant factor",)
-    assert "0.2 = 1/B" in found.findings[0].says
+    assert "0.2 times what it should be: divided by the number of examples, 5" in found.findings[0].says
 
 
 def test_a_parameter_with_two_uses_of_which_one_is_forgotten():

@@ -75,7 +75,7 @@ def test_s1_4_half_of_the_gradient_of_the_printed_loss(seed):
     found = diagnose(loss_fn, params, published.half_the_gradient(params, x, y))
     assert found.kinds == ("constant factor",)
     assert found.findings[0].where == "all gradients"
-    assert "0.5 = 1/2" in found.findings[0].says
+    assert "0.5 times what they should be: half (a forgotten factor 2, as of a square)" in found.findings[0].says
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -87,7 +87,7 @@ def test_s2_6_the_batch_is_not_divided_by(seed):
     loss_fn = models.CharModel.from_manual(params).loss_fn(*one_hot)
     found = diagnose(loss_fn, params, published.not_divided_by_the_batch(params, *one_hot))
     assert found.kinds == ("constant factor",)
-    assert "3 = B" in found.findings[0].says
+    assert "3 times what they should be: multiplied by the number of examples, 3" in found.findings[0].says
 
 
 @pytest.mark.parametrize(

@@ -249,6 +249,30 @@ def test_a_tensor_with_history_in_the_closure_is_refused():
         tg.compile(lambda x: x * h)(leaf(3))
 
 
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda t: t.zero_(),
+        lambda t: t.fill_(7.0),
+        nn.init.zeros_,
+        lambda t: t.add_(1.0),
+        lambda t: tg.optim.SGD([t], lr=1.0).step(),
+    ],
+)
+def test_what_is_refused_has_not_been_written(write):
+    t = tg.ones(3, requires_grad=True)
+    t.grad = tg.ones(3)
+
+    def function(t):
+        with tg.no_grad():
+            write(t)
+        return t.sum()
+
+    with pytest.raises(GraphError):
+        tg.compile(function)(t)
+    assert t.tolist() == [1.0, 1.0, 1.0]
+
+
 def test_writes_in_place_are_repeated_at_every_call():
     total = tg.zeros(3, dtype=tg.float64)
 

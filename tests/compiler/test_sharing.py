@@ -59,6 +59,28 @@ def test_threads_share_a_compiled_function(graded: bool):
         assert [set(found) for found in together] == [{e} for e in expected]
 
 
+@pytest.mark.usefixtures("hurried")
+def test_many_threads_train_on_one_compiled_function():
+    """Each has calls that wait for their backward, whatever the others do."""
+    layer = nn.RNN(3, 4, generator=np.random.default_rng(0))
+    compiled = tg.compile(lambda x: layer(x)[0].pow(2).sum())
+    x = tg.tensor(np.random.default_rng(1).normal(size=(5, 2, 3)).astype("f"))
+    weight = layer.weight_hh_l0
+    expected = tg.autograd.grad(compiled(x), [weight])[0].numpy()
+
+    def gradients(_: int) -> list[np.ndarray]:
+        found = []
+        for _ in range(20):
+            waiting = [compiled(x) for _ in range(3)]
+            found += [tg.autograd.grad(y, [weight])[0].numpy() for y in waiting]
+        return found
+
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(gradients, range(8)):
+            for gradient in found:
+                np.testing.assert_array_equal(gradient, expected)
+
+
 def _graded(graded, results, k):
     with tg.set_grad_enabled(graded):
         return results(k)
@@ -113,3 +135,40 @@ def test_a_copied_module_compiles_for_itself():
     copied.train()
     assert copied.loss(x).item() != copied.loss(x).item(), "the copy draws, the model does not"
     assert model.loss(x).item() == first
+
+
+class Scaled:
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    @tg.compile
+    def of(self, x: tg.Tensor) -> tg.Tensor:
+        return x * self.scale
+
+    @classmethod
+    @tg.compile
+    def twice(cls, x: tg.Tensor) -> tg.Tensor:
+        return x * 2
+
+
+class Shifted(Scaled):
+    @tg.compile
+    def of(self, x: tg.Tensor) -> tg.Tensor:
+        return super().of(x) + 1
+
+
+def test_methods_of_a_class_and_of_the_one_that_it_extends():
+    for _ in range(2):
+        assert Shifted(3.0).of(tg.ones(())).item() == 4
+        assert Scaled(3.0).of(tg.ones(())).item() == 3
+        assert Scaled.twice(tg.ones(())).item() == 2
+        assert Shifted(1.0).twice(tg.ones(())).item() == 2
+
+
+def test_a_shallow_copy_sees_its_own_attributes():
+    one = Scaled(3.0)
+    one.of(tg.ones(()))
+    other = copy.copy(one)
+    other.scale = 5.0
+    assert other.of(tg.ones(())).item() == 5
+    assert one.of(tg.ones(())).item() == 3

@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_rnn as tg
 from tinygrad_rnn import nn
-from tinygrad_rnn.compiler.step import BLOCK
+from tinygrad_rnn.compiler.flat import BLOCK
 from tinygrad_rnn.errors import GraphError
 
 F = nn.functional

@@ -1,5 +1,6 @@
 """Every tab of the dashboard, driven without a browser."""
 
+import colorsys
 import re
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tinygrad_rnn.dashboard.text import LARGEST, _text
 from tinygrad_rnn.errors import DataError
 from tinygrad_rnn.manual.regression import Apply_RNN, SGD_Optimizer
 from tinygrad_rnn.mistakes import MISTAKES
+from tinygrad_rnn.plots import COLOURS
 
 PAGE = Path(__file__).resolve().parents[2] / "examples" / "app.py"
 
@@ -54,6 +56,21 @@ def test_six_tabs_with_the_defaults_of_the_original(page):
         "Gradient check", "Text",
     ]  # fmt: skip
     assert (page.number_input[0].value, page.number_input[1].value) == (50, 500)
+
+
+def test_the_colours_that_the_page_names_are_those_of_its_lines(page):
+    hues = {"red": 0, "orange": 26, "green": 164, "blue": 202}
+    named = {}
+    for kind in ("data", "model", "unseen"):
+        red, green, blue = (int(COLOURS[kind][at : at + 2], 16) / 255 for at in (1, 3, 5))
+        named[kind] = min(hues, key=lambda word: abs(hues[word] - 360 * colorsys.rgb_to_hsv(red, green, blue)[0]))
+    said = " ".join(text.value for text in page.markdown)
+    for words in (
+        f"**{named['data']}** line is the data, the dashed **{named['model']}** one the model",
+        f"the **{named['model']}** line on shaded ground",
+        f"dashed **{named['unseen']}** line is the prediction",
+    ):
+        assert words in said
 
 
 def test_training_keeps_the_model_and_the_losses_fall(page):
@@ -164,6 +181,8 @@ def test_uploads_are_scaled_and_their_end_is_left_unseen():
     every = np.concatenate([found.y, found.y_unseen])
     np.testing.assert_allclose([every.mean(), every.std()], [0, 1], atol=1e-12)
     assert len(uploaded(table(map(str, np.arange(50.0)), ""), "b.csv").x) == 40
+    assert len(uploaded(table([*map(str, np.arange(50.0)), "", " "], "\n"), "blank lines at both ends.csv").x) == 40
+    assert len(uploaded(table(f"{t},{t}\n" for t in range(50)), "blank lines between pairs.csv").x) == 40
 
 
 @pytest.mark.parametrize(
@@ -176,6 +195,7 @@ def test_uploads_are_scaled_and_their_end_is_left_unseen():
         (table([f"{t},nan" for t in range(40)]), "line 2"),
         (table([f"{t},1" for t in range(40)]), "a constant column"),
         (table([f"{t},{t}" for t in range(40)] + ["7"]), "line 42"),
+        (table([*map(str, range(40)), "", "1"], "y\n"), "line 42: expected 1 finite number, got ''"),
         (table([f"{t},{t},{t}" for t in range(40)]), "one column (y) or two"),
         (b"1\n" * 1_000_001, "at most"),
     ],

@@ -29,7 +29,8 @@ def written(folder, content):
         ("2020,2021\n5,6\n", {"column": "2021"}, [6]),
         ("t;v\r\n0;3,5\r\n1;-4\r\n", {"column": "v", "delimiter": ";", "decimal": ","}, [3.5, -4]),
         ('t,v\n"a, ""b""", 1 \n"c\nd",+2\n', {"column": "v"}, [1, 2]),
-        ("\n1\n\n  \n2\n", {}, [1, 2]),
+        ("\n \nv\n1\n2\n\n  \n", {}, [1, 2]),
+        ("t,v\n\n0,1\n \n1,2\n", {"column": "v"}, [1, 2]),
         ("\ufeffv\n7", {"column": "v"}, [7]),
     ],
 )
@@ -50,6 +51,10 @@ def test_columns(tmp_path, content, options, values):
         ("1\nNaN\n", {}, "t.csv, line 2, column 0: expected a finite number, got 'NaN'"),
         ("nan\n1\n", {}, "t.csv, line 1, column 0: expected a finite number, got 'nan'"),
         ("t,v\n1,\n", {"column": "v"}, "line 2, column 'v': expected a finite number, got an empty cell. Fill"),
+        ("1\n\n3\n", {}, "t.csv, line 2, column 0: expected a finite number, got an empty cell. Fill or cut such gaps"),
+        ("v\n1\n2\n \n\n4\n", {}, "t.csv, line 4, column 'v': expected a finite number, got an empty cell. Fill"),
+        ("v\n\n1\n", {}, "line 2, column 'v': expected a finite number, got an empty cell"),
+        ('v\n1\n""\n', {}, "line 3, column 'v': expected a finite number, got an empty cell"),
         ("t,v\n1,2\n,\n", {"column": "t"}, "line 3, column 't': expected a finite number, got an empty cell"),
         (
             'v\n"3,14"\n',

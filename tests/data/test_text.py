@@ -103,6 +103,11 @@ def test_paths_that_are_no_files(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(DataError, match="Too many levels of symbolic links"):
         read_text(tmp_path / "loop")
+    for name in ("hex", "rot13", "undefined"):  # Python knows them, and no text is written in them
+        with pytest.raises(DataError, match=f"expected a known encoding, got '{name}'"):
+            read_text(written(tmp_path, b"6"), encoding=name)
+    with pytest.raises(DataError, match="expected idna text, got "):
+        read_text(written(tmp_path, b"xn--9999.de"), encoding="idna")
     with pytest.raises(DataError, match=r"expected a known encoding, got 'utf-9'. Try 'utf-8'."):
         read_text(written(tmp_path, b"a"), encoding="utf-9")
 

@@ -108,3 +108,9 @@ def test_options_that_exclude_each_other_are_refused(options, text):
 def test_items_that_make_no_batch_are_refused_with_the_way_out():
     with pytest.raises(TypeError, match="Pass collate_fn"):
         default_collate([object()])
+
+
+def test_options_of_workers_are_ignored_and_unknown_ones_refused():
+    assert len(list(DataLoader(Squares(), batch_size=4, timeout=3, persistent_workers=False))) == 3
+    with pytest.raises(TypeError, match=r"unknown option 'shufle'. Known are dataset, batch_size, shuffle"):
+        DataLoader(Squares(), shufle=True)

@@ -57,10 +57,26 @@ def test_levels(level, kinds):
     assert drawing.diagram.timed == (level != "layers")
 
 
+def test_a_line_of_the_drawing_itself_is_not_shown_as_source():
+    assert "record.py" not in viz.draw(tg.nn.RNN(3, 4), tg.rand(2, 1, 3)).svg
+
+
 def test_layers_say_how_often_they_run_and_what_they_hold():
     (layer,) = [b for b in SAMPLES["layers"]().diagram.boxes if b.title.startswith("l1_reverse")]
     assert layer.detail == "tanh · 2×4 · 56 parameters"
     assert layer.title == "l1_reverse × 5"
+
+
+def test_one_is_written_in_the_singular():
+    drawing = viz.draw(tg.nn.Linear(1, 1, bias=False), tg.ones(1))
+    assert drawing.summary.endswith("Parameters hold 1 number.")
+    assert "1 time step runs from left to right." in viz.draw(n.recurrent(T=1)).summary
+    assert "5 time steps run from left to right." in viz.draw(n.recurrent(T=5)).summary
+    hidden = viz.draw(n.recurrent(T=5), steps=[0, 1, 3, 4])
+    assert "5 time steps run from left to right, 1 equal one left out." in hidden.summary
+    assert "1 equal step left out" in hidden.svg
+    (layer,) = [b for b in viz.draw(tg.nn.Linear(1, 1, bias=False), tg.ones(1), level="layers").diagram.boxes if b.uses]
+    assert layer.detail.endswith("1 parameter")
 
 
 def test_refusals_say_what_to_do():

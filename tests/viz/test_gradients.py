@@ -1,6 +1,7 @@
 """Gradients in the picture: the numbers are those of the engine, heat falls and rises as mathematics says."""
 
 import math
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -8,11 +9,14 @@ import pytest
 
 import viz
 from tests.viz import networks as n
+from tests.viz.library import library
+from tinygrad_rnn import nn
 from tinygrad_rnn.graph import ancestors
 from viz.model.flow import THRESHOLD
 from viz.model.record import Recording
 from viz.model.scale import Scale, common_scale
 from viz.model.sweep import gradients_of, measure, values_of
+from viz.svg.theme import SHADES
 
 MAKERS = {
     "recurrent": n.recurrent,
@@ -84,12 +88,68 @@ def test_r11_the_strip_has_a_bar_for_every_step_also_of_those_left_out():
     assert sum(not c.hidden for c in drawing.diagram.columns) < 10
 
 
+def drawn_colours(drawing):
+    """The colours of the cells of the first layer, and of the bars, by step."""
+    cells = re.findall(
+        r'<g class="n module[^>]*><title>module l0[^<]*t = (\d+).*?fill:(#[0-9a-f]{6})', drawing.svg, re.S
+    )
+    bars = {}
+    for colour, path in re.findall(r'class="bar" style="stroke:(#[0-9a-f]{6})[^>]*d="([^"]*)"', drawing.svg):
+        bars.update((float(x), colour) for x in re.findall(r"M([\d.]+) ", path))
+    return [colour for _, colour in sorted((int(t), c) for t, c in cells)], [c for _, c in sorted(bars.items())]
+
+
+@pytest.mark.parametrize("cell", ["tanh", "lstm", "gru"])
+def test_r11_bars_have_the_colours_of_the_cells_above_them(cell):
+    cells, bars = drawn_colours(viz.draw(n.last_state_loss(T=10, cell=cell), gradients=True))
+    assert len(cells) == 10
+    assert cells == bars
+    assert len(set(cells)) > 5, "as smooth as the norms"
+
+
+def test_r11_many_bars_are_few_paths():
+    drawing = viz.draw(n.last_state_loss(T=1000), gradients=True)
+    assert drawing.svg.count('class="bar"') <= SHADES
+
+
+def test_r11_it_is_said_what_L_is_and_what_the_ratio_divides():
+    svg = viz.draw(n.last_state_loss(T=10), gradients=True).svg
+    assert "L is the output “sum”, a scalar<" in svg
+    assert re.search(r">ratio 0\.\d+, the norm at t = 0 over that at t = 9<", svg)
+    assert "‖∂L/∂h‖ l0" in svg
+    module, x = library(nn.LSTM)
+    svg = viz.draw(module, x, gradients=True).svg
+    assert "L is the sum of all entries of the output “head · Linear”, 5×2×5<" in svg
+    assert "‖∂L/∂(c, h)‖ l0" in svg
+    svg = viz.draw(nn.LSTM(3, 4, bidirectional=True), x, gradients=True).svg
+    assert "L is the sum of all entries of the outputs “" in svg
+    assert ">ratio" in svg
+    assert "the norm at t = 4 over that at t = 0<" in svg, "the reverse direction begins at the end"
+
+
 def test_r11_backward_edges_run_against_the_forward_ones():
     drawing = viz.draw(n.recurrent(T=3), backward=True)
     assert drawing.svg.count('class="backward"') > 8
     assert 'class="backward"' not in viz.draw(n.recurrent(T=3)).svg
     measured = viz.draw(n.last_state_loss(T=4), gradients=True)
     assert measured.svg.count('class="backward"') == 3, "only the states, when gradients are coloured"
+
+
+@pytest.mark.parametrize("level", ["ops", "modules"])
+def test_r11_every_parameter_gets_its_gradient_shared_ones_too(level):
+    drawing = viz.draw(*library(nn.LSTM), backward=True, level=level)
+    ends = re.findall(r'class="backward"[^>]* d="[^"]*?([\d.]+) ([\d.]+)"', drawing.svg)
+    buses = [bus for bus in drawing.picture.buses if bus.box.kind == "parameter" or level == "ops"]
+    assert len(buses) >= 3
+    for bus in buses:
+        x, y = bus.points[0][0]
+        assert any(abs(float(a) - x) < 0.1 and abs(float(b) - y) < 5 for a, b in ends), bus.box.title
+    module, x = library(nn.LSTM)
+    for parameter in module.rnn.parameters():
+        parameter.requires_grad = False
+    frozen = viz.draw(module, x, backward=True, level=level).svg
+    assert re.findall(r'class="bus"', frozen)
+    assert not re.findall(r'class="bus".*\n<path class="backward"', frozen), "no gradient is wanted"
 
 
 def test_a_graph_without_gradients_is_refused():

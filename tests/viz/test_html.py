@@ -47,6 +47,11 @@ def test_r17_the_data_cannot_end_its_script_element():
     assert "<img" not in page
 
 
+def test_a_graph_without_modules_has_no_heading_for_them():
+    assert "<section hidden><h2>Modules</h2>" in viz.draw(n.plain_loop()).html
+    assert "<section><h2>Modules</h2>" in viz.draw(n.recurrent()).html
+
+
 def test_views_hold_every_single_state_and_stay_few():
     found = views(["rnn", "rnn.l0", "rnn.l1", "head"])
     for expand, collapse in [((), ()), (("rnn.l0", "rnn.l1", "head"), ()), (("rnn.l1",), ()), ((), ("rnn",))]:

@@ -10,6 +10,7 @@ from tests.viz import networks as n
 from tests.viz.geometry import crossings, lines_through_boxes, overlapping_boxes, shown_texts_outside, text_on_text
 from tests.viz.samples import SAMPLES
 from tinygrad_rnn import nn
+from tinygrad_rnn.state import scope
 
 IN_TIME = [name for name in SAMPLES if name not in ("layers", "feedforward", "feedforward_ops", "tree", "expression")]
 
@@ -94,6 +95,41 @@ def test_r5_inputs_below_layers_below_outputs():
     column = [placed["input[2]", 2], placed["l0", 2], placed["l1", 2], placed["rnn", None], placed["head", None]]
     assert column == sorted(column, reverse=True)
     assert placed["mean", None] < placed["head", None]
+
+
+def dropped(level="modules"):
+    """A loss on two bidirectional layers with dropout between them, and an embedding below."""
+    tg.manual_seed(0)
+    embedding, rnn = nn.Embedding(9, 3), nn.LSTM(3, 4, num_layers=2, bidirectional=True, dropout=0.5)
+    with scope("embedding"):
+        x = embedding(tg.tensor([[1, 2]] * 5))
+    with scope("rnn"):
+        y, _ = rnn(x)
+    return viz.draw((y * y).sum(), level=level)
+
+
+def test_r5_a_dropout_mask_has_its_name_and_stands_right_below_its_reader():
+    drawing = dropped()
+    places = {p.box.id: p for p in drawing.picture.placed}
+    masks = [b for b in drawing.diagram.boxes if b.title == "dropout mask"]
+    assert len(masks) == 5
+    below = [places[b.id].y for b in drawing.diagram.boxes if b.title == "l0_reverse"]
+    for mask in masks:
+        (reader,) = [e.target for e in drawing.diagram.edges if e.source is mask]
+        assert places[reader.id].x == places[mask.id].x
+        assert places[reader.id].y < places[mask.id].y < min(below)
+    for wire in drawing.picture.wires:
+        if wire.edge.source in masks:
+            assert len(wire.points) == 2, "straight up, past no state"
+
+
+def test_what_steps_cut_out_of_a_module_is_no_input_where_time_is_folded_away():
+    drawing = dropped("layers")
+    titles = {b.title: b for b in drawing.diagram.boxes}
+    assert [b.title for b in drawing.diagram.boxes if b.kind == "input"] == ["input", "dropout mask"]
+    edges = {(e.source.title, e.target.title) for e in drawing.diagram.edges}
+    assert {("embedding", "l0 × 5"), ("embedding", "l0_reverse × 5")} <= edges
+    assert titles["embedding"].detail.startswith("take · 5×2×3")
 
 
 def test_initial_states_stand_left_and_those_of_a_reverse_direction_right():

@@ -1,5 +1,7 @@
 """The compiler's view: passes side by side, batched groups, lifetimes."""
 
+import re
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +63,25 @@ def test_every_instruction_is_drawn_and_the_buffers_below(compiled):
     assert bars == len(drawing.stages[-1][1])
     assert "alive at once" in drawing.svg
     assert ">backward<" in drawing.svg
+
+
+def test_buffers_have_names_sizes_and_an_axis_of_instructions(compiled):
+    loss, x = compiled
+    drawing = viz.draw(loss, x)
+    below = drawing.svg[drawing.svg.index("Buffers: at most") :]
+    names = re.findall(r'<text class="name" x="[\d.]+" y="([\d.]+)">([^<]+)<', below)
+    sizes = re.findall(r'<text class="name r"[^>]*>([^<]+)<', below)
+    assert len(names) == len(sizes) > 5
+    assert any(name.startswith("tanh") for _, name in names)
+    heights = sorted(float(y) for y, _ in names)
+    assert all(b - a >= 12.9 for a, b in pairwise(heights)), "no name stands on another"
+    assert ">instruction<" in below
+    ticks = [int(text) for text in re.findall(r'<text class="tick"[^>]*>(\d+)<', below)]
+    count = len(drawing.stages[-1][1])
+    assert ticks == list(range(0, count, ticks[1]))
+    assert 3 < len(ticks) <= 12
+    assert below.count(">backward<") == 1
+    assert re.search(r"alive at once, at instruction \d+\.", below)
 
 
 def test_the_picture_is_inert_and_readable(compiled, tmp_path):

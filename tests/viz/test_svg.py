@@ -149,6 +149,16 @@ def test_saved_values_constants_and_inputs_differ_without_colour():
     assert ' class="spine"' in svg
 
 
+@pytest.mark.parametrize("level", ["ops", "modules", "layers"])
+@pytest.mark.parametrize("name", ["recurrent", "plain_loop", "expression", "feedforward"])
+def test_dots_are_explained_wherever_they_are_drawn(name, level):
+    svg = viz.draw(getattr(n, name)(), level=level).svg
+    key = svg.partition('<g class="key">')[2]
+    dots = svg.count('<circle class="saved"')
+    assert (dots > 1) == ("kept for the backward sweep" in key) == ('<circle class="saved"' in key)
+    assert dots != 1, "a dot in the key alone"
+
+
 def test_pictures_in_one_page_do_not_share_names():
     one, other = SAMPLES["vanilla"]().svg, SAMPLES["lstm"]().svg
     ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in (one, other)]

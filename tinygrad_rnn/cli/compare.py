@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from .arguments import Commands, at_least, command
+from .arguments import Commands, at_least, command, positive
 from .console import FAILED, OK, Console
-from .forecast import check_plot
+from .paths import check_plot
 from .targets import NAMES, problem
 
 __all__ = ["add"]
@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("target", nargs="?", default="rnn", help=f"{', '.join(NAMES)}, or module:function")
     parser.add_argument("--steps", type=at_least(1), default=8, help="time steps of built-in models (default: 8)")
     parser.add_argument("--seed", type=at_least(0), default=0, help="of weights and data (default: 0)")
-    parser.add_argument("--rtol", type=float, help="largest relative error that counts as equal")
+    parser.add_argument("--rtol", type=positive, help="largest relative error that counts as equal")
     parser.add_argument("--plot", metavar="FILE", help="heat map of the errors by step, .png or .svg")
 
 
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     if options.plot:
         from ..plots import figure, save
 
-        made, (axes,) = figure(8, 1.5 + 0.4 * len(rows))
+        made, (axes,) = figure(8, 2 + 0.4 * len(rows))
         axes.grid(False)
         report.plot(axes)
         save(made, options.plot)

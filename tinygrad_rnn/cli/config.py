@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..data import read_text
-from ..errors import explain
+from ..errors import DataError, explain
 from ..files import advice, replace
 from .arguments import at_least, fraction, positive
 from .console import RefusedError
@@ -60,6 +60,11 @@ def read(path: str) -> dict[str, Any]:
     """
     try:
         found = tomllib.loads(read_text(path))
+    except DataError as error:
+        if not isinstance(error.__cause__, UnicodeDecodeError):
+            raise
+        do = "TOML has no other encoding: convert the file."  # there is no flag to pass
+        raise RefusedError(explain(path, expected="UTF-8", got=str(error.__cause__), do=do)) from error
     except tomllib.TOMLDecodeError as error:
         raise RefusedError(explain(path, expected="TOML", got=str(error), do="Such as: hidden = 256")) from error
     kinds = {field.name: type(field.default) for field in fields(Settings)}

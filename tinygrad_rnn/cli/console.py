@@ -24,6 +24,7 @@ __all__ = [
     "Console",
     "MissingExtraError",
     "RefusedError",
+    "counted",
     "report_for",
     "visible",
 ]
@@ -76,6 +77,11 @@ def report_for(console: Console) -> Report:
         except ImportError:
             pass
     return Lines()
+
+
+def counted(count: int, what: str) -> str:
+    """`1 epoch`, `1,200 epochs`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def visible(text: str) -> str:

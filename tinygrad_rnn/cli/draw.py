@@ -8,6 +8,7 @@ from typing import Any
 
 from .arguments import Commands, at_least, command
 from .console import OK, Console, MissingExtraError, RefusedError
+from .paths import check_folder, load_model, refuse_replacing
 from .targets import call
 
 __all__ = ["add"]
@@ -41,6 +42,9 @@ def run(options: argparse.Namespace) -> int:
     console = Console(options)
     if options.out != "-" and not options.out.lower().endswith(_FORMATS):
         raise RefusedError(f"--out {options.out}: expected a name that ends in {', '.join(_FORMATS)}, or - for text.")
+    if options.out != "-":
+        check_folder(options.out)
+        refuse_replacing("--out", options.out, options.target)
     import viz
 
     if options.target in ("rnn", "lstm", "gru"):
@@ -91,9 +95,8 @@ def _trained(path: str, steps: int) -> tuple[Any, ...]:
     import numpy as np
 
     from .. import from_numpy
-    from ..language import load
 
     if not os.path.exists(path):
         raise RefusedError(f"{path!r}: expected rnn, lstm, gru, a folder that `train` wrote, or module:function.")
-    model = load(path)
+    model = load_model(path)
     return model, from_numpy(np.arange(steps)[:, None] % len(model.vocabulary))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 from typing import Any
 
 from .arguments import Commands, at_least, command, positive
-from .console import OK, Console, MissingExtraError, RefusedError, report_for
+from .console import OK, Console, RefusedError, counted, report_for
+from .paths import check_folder, check_plot, refuse_replacing, same_file
 
-__all__ = ["add", "check_plot"]
+__all__ = ["add"]
 
 _EXAMPLES = """
 forecast sales.csv --column revenue --lag 12 --horizon 24
@@ -31,7 +31,8 @@ def add(commands: Commands) -> None:
     parser.add_argument("--epochs", type=at_least(1), default=200, help="default: 200")
     parser.add_argument("--lr", type=positive, default=0.01, help="learning rate of Adam (default: 0.01)")
     parser.add_argument("--seed", type=at_least(0), default=0, help="of the weights (default: 0)")
-    parser.add_argument("--delimiter", default=",", help="between cells (default: a comma)")
+    parser.add_argument("--encoding", default="utf-8", help="of the file (default: utf-8)")
+    parser.add_argument("--delimiter", type=_sign, default=",", help="between cells (default: a comma)")
     parser.add_argument("--decimal", default=".", choices=(".", ","), help="decimal sign (default: a point)")
     parser.add_argument("--out", default="forecast.csv", help="CSV to write (default: forecast.csv)")
     parser.add_argument("--plot", metavar="FILE", help="figure to write, .png or .svg")
@@ -42,22 +43,28 @@ def run(options: argparse.Namespace) -> int:
     import numpy as np
 
     from ..data import column_names, read_column, write_columns
-    from ..forecasting import forecast
+    from ..forecasting import forecast, shortest
     from ..plots import figure, save
     from ..plots import forecast as draw
     from ..train import Ended
 
     console = Console(options)
     check_plot(options.plot)
-    _check_folder(options.out)
+    check_folder(options.out)
+    for flag, target in (("--out", options.out), ("--plot", options.plot)):
+        refuse_replacing(flag, target, options.path)
+    if options.plot and same_file(options.plot, options.out):
+        raise RefusedError(f"--plot {options.plot}: expected another file than --out. Choose another name.")
+    layout = {"delimiter": options.delimiter, "encoding": options.encoding}
     column: Any = options.column
-    if (
-        column is not None
-        and column.isdecimal()
-        and column not in column_names(options.path, delimiter=options.delimiter)
-    ):
+    if column is not None and column.isdecimal() and column not in column_names(options.path, **layout):
         column = int(column)
-    series = read_column(options.path, column, delimiter=options.delimiter, decimal=options.decimal)
+    series = read_column(options.path, column, decimal=options.decimal, **layout)
+    if len(series) < shortest(options.lag):
+        raise RefusedError(
+            f"{options.path}: expected at least {shortest(options.lag)} rows of numbers for --lag {options.lag}, got "
+            f"{len(series)}. Choose a smaller --lag, or give more rows."
+        )
     horizon = options.horizon or options.lag
     console.say(f"{len(series):,} steps of {options.path}; {options.model}, lag {options.lag}, horizon {horizon}")
     found = forecast(
@@ -72,7 +79,8 @@ def run(options: argparse.Namespace) -> int:
         save(made, options.plot)
     interrupted = found.ended is Ended.INTERRUPTED
     if interrupted:
-        console.say(f"Interrupted: this is the forecast after {found.epochs} epochs; run it again for all of them.")
+        learnt = counted(found.epochs, "epoch")
+        console.say(f"Interrupted: this is the forecast after {learnt}; run it again for all of them.")
     better = f"{found.error:.4g} on the held-out end; repeating the last value seen: {found.naive:.4g}"
     console.say(f"Root mean square error {better}")
     console.say(f"Forecast: {options.out}{f', figure: {options.plot}' if options.plot else ''}")
@@ -84,20 +92,6 @@ def run(options: argparse.Namespace) -> int:
     return 130 if interrupted else OK
 
 
-def check_plot(path: str | None) -> None:
-    """Refuse before the work is done what could not be written after it."""
-    if path is None:
-        return
-    if os.path.splitext(path)[1].lower() not in (".png", ".svg", ".pdf"):
-        raise RefusedError(f"--plot {path}: expected a name that ends in .png, .svg or .pdf.")
-    _check_folder(path)
-    if importlib.util.find_spec("matplotlib") is None:
-        raise MissingExtraError("--plot", "plot")
-
-
-def _check_folder(path: str) -> None:
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        raise RefusedError(f"{path}: there is no folder {folder}. Create it first, or choose another name.")
-    if os.path.isdir(path):
-        raise RefusedError(f"{path}: expected a file to write, got a folder. Give a name in it.")
+def _sign(text: str) -> str:
+    """A delimiter; a tab may be written as in programs, for shells have it hard to pass one."""
+    return text.replace("\\t", "\t")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from ..errors import CheckpointError, TinygradError, explain
+from ..errors import TinygradError, explain
 from ..files import advice
 from . import app, bench, compare, completion, doctor, draw, export, forecast, info, sample, train
 from .console import INTERRUPTED, MISSING, NO_READER, REFUSED, MissingExtraError, visible
@@ -27,6 +28,10 @@ exit codes: 0 done, 1 a check did not pass, 2 cannot be done as asked, 3 somethi
 NO_COLOR=1 switches colours off; output that is piped has none. OMP_NUM_THREADS=4 gives BLAS more than one thread.
 Help on a command: tinygrad-rnn COMMAND --help
 """
+
+
+# The package tells which of its arguments to pass; the commands that read files have a flag for each.
+_ARGUMENT = re.compile(r"\b(encoding|delimiter|decimal)='([^']*)'")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -72,17 +77,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (error.name or "").partition(".")[0] in ("tinygrad_rnn", "viz"):
             raise
         return _fail(f"{error}. `tinygrad-rnn info` shows what to install.", MISSING)
-    except CheckpointError as error:
-        text = str(error)
-        how = " Train a model first with: tinygrad-rnn train" if isinstance(error, FileNotFoundError) else ""
-        return _fail(text + ("" if text.endswith((".", "?")) or not how else ".") + how, REFUSED)
     except TinygradError as error:
-        return _fail(str(error), REFUSED)
+        return _fail(_ARGUMENT.sub(_as_flag, str(error)), REFUSED)
     except OSError as error:
         got, do = advice(error)
         return _fail(explain(str(error.filename), got=got, do=do) if error.filename else str(error), REFUSED)
     except MemoryError as error:
         return _fail(f"not enough memory: {error}. Choose smaller sizes.", REFUSED)
+
+
+def _as_flag(argument: re.Match[str]) -> str:
+    name, value = argument.groups()
+    plain = value.replace("-", "").isalnum()
+    return f"--{name} {value}" if plain else f"--{name} '{value}'"
 
 
 def _fail(text: str, code: int) -> int:

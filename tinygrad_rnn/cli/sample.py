@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from typing import Any
 
 from .arguments import Commands, at_least, command
-from .console import OK, Console, visible
+from .console import OK, Console, RefusedError, counted, visible
+from .paths import load_model
 
 __all__ = ["add"]
 
@@ -32,10 +34,11 @@ def run(options: argparse.Namespace) -> int:
     """Write; returns the exit code."""
     import numpy as np
 
-    from ..language import load, sample
+    from ..language import sample
 
     console = Console(options)
-    model = load(options.path)
+    model = load_model(options.path)
+    _check_prompt(options, model.vocabulary)
     rng = np.random.default_rng(options.seed)
     pieces = sample(model, options.prompt, length=options.length, temperature=options.temperature, generator=rng)
     if options.json:
@@ -47,6 +50,17 @@ def run(options: argparse.Namespace) -> int:
         print(shown(piece), end="", flush=True)
     print()
     return OK
+
+
+def _check_prompt(options: argparse.Namespace, vocabulary: Any) -> None:
+    if vocabulary.unknown is None:
+        foreign = [token for token in vocabulary.split(options.prompt) if token not in vocabulary]
+        if foreign:
+            known = counted(len(vocabulary), "character")
+            raise RefusedError(
+                f"--prompt: expected the {known} that {options.path} was trained on, got {foreign[0]!r}. "
+                "Leave it out, or train on a text that has it."
+            )
 
 
 def _temperature(text: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
@@ -57,10 +58,16 @@ def call(target: str) -> Any:
     module_name, _, name = target.partition(":")
     if not module_name or not name:
         raise RefusedError(f"{target!r}: expected module:function, such as mymodel:loss.")
+    module_name = module_name.removesuffix(".py")
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        raise RefusedError(
+            f"{target}: expected the name of a module, such as mymodel or folder.mymodel, got {module_name!r}. Modules "
+            f"are looked for here ({os.getcwd()}): change into the folder of yours first."
+        )
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        module = importlib.import_module(module_name.removesuffix(".py"))
+        module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and module_name.startswith(error.name):
             raise RefusedError(
@@ -71,9 +78,17 @@ def call(target: str) -> Any:
         raise RefusedError(_where(target, error)) from error
     function = getattr(module, name, None)
     if not callable(function):
-        has = ", ".join(n for n, value in vars(module).items() if callable(value) and not n.startswith("_"))
-        raise RefusedError(f"{target}: {module_name} has no function {name!r}. It has: {has or 'none'}.")
+        raise RefusedError(f"{target}: {module_name} has no function {name!r}.{_others(module, name)}")
     return guarded(function, target)()
+
+
+def _others(module: Any, name: str) -> str:
+    """What the module has instead: all of a few names, the nearest of many."""
+    has = [n for n, value in vars(module).items() if callable(value) and not n.startswith("_")]
+    if len(has) <= 8:
+        return f" It has: {', '.join(has) or 'none'}."
+    near = difflib.get_close_matches(name, has)
+    return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
 def guarded(function: Callable[..., Any], target: str) -> Callable[..., Any]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import warnings
 from dataclasses import asdict, fields, replace
 from typing import Any
 
 from .arguments import Commands, command
 from .config import CHECKS, CHOICES, Settings, read, settle, write
 from .console import OK, Console, MissingExtraError, RefusedError, report_for
+from .paths import load_model, same_file
 
 __all__ = ["add"]
 
 CONFIG = "config.toml"
+_WRITTEN = (CONFIG, "last.safetensors", "best.safetensors", "metrics.jsonl", "curves.png")
 _HELP = {
     "text": "text file to learn (default: the Python language reference, which ships with the interpreter)",
     "encoding": "of the text file",
@@ -86,7 +89,7 @@ def _run(options: argparse.Namespace, here: Any) -> int:
     # Imported here, so that `--help` and a mistyped flag cost nothing.
     from .. import manual_seed, optim
     from ..data import SharedText, StreamBatches, TextPieces, embedded_text, split
-    from ..language import LanguageModel, load, objective
+    from ..language import LanguageModel, objective
     from ..train import Ended, ParallelTrainer
 
     words = settings.unit == "words"
@@ -94,19 +97,25 @@ def _run(options: argparse.Namespace, here: Any) -> int:
     text = SharedText(pieces, words=words, ranks=here)
     manual_seed(settings.seed)
     if options.resume:
-        vocabulary = here.spread(load(os.path.join(options.out, "last.safetensors")).vocabulary if here.leads else None)
+        last = os.path.join(options.out, "last.safetensors")
+        vocabulary = here.spread(load_model(last).vocabulary if here.leads else None)
+        _check_tokens(options.out, vocabulary, text.found)
     else:
         vocabulary = text.vocabulary(size=settings.vocabulary)
-    model = LanguageModel(
-        vocabulary, settings.model, hidden=settings.hidden, layers=settings.layers, embedding=settings.embedding,
-        dropout=settings.dropout,
-    )  # fmt: skip
+    _check_length(settings, len(text))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of dropout without effect, which is told below
+        model = LanguageModel(
+            vocabulary, settings.model, hidden=settings.hidden, layers=settings.layers, embedding=settings.embedding,
+            dropout=settings.dropout,
+        )  # fmt: skip
     stream, held_out = text.numbers(vocabulary), None
     if settings.validation:
         stream, ending = split(stream, validation=settings.validation)
         tracks = max(1, min(16, len(ending) // 100))
         held_out = StreamBatches(ending, batch=tracks, time=100, ranks=here)
     batches = StreamBatches(stream, batch=settings.batch, time=settings.time, ranks=here)
+    report = report_for(console)
     trainer = ParallelTrainer(
         model,
         optim.Adam(model.parameters(), lr=settings.lr),
@@ -120,7 +129,7 @@ def _run(options: argparse.Namespace, here: Any) -> int:
         clip=settings.clip,
         folder=options.out,
         description=model.describe(),
-        report=report_for(console),
+        report=report,
         resume_hint=f"Go on with: tinygrad-rnn train --resume --out {options.out}",
         overwrite=options.overwrite,
     )
@@ -128,14 +137,17 @@ def _run(options: argparse.Namespace, here: Any) -> int:
         trainer.resume()
     elif not options.overwrite and here.leads:
         _refuse_used(options.out)
+    if here.leads:
+        _keep(options.out, settings)
     weights = sum(p.numel() for p in model.parameters())
     what = settings.text or "the Python language reference"
     console.say(f"{len(stream):,} {settings.unit} of {what}, {len(vocabulary):,} different")
     console.say(f"{settings.model}, {weights:,} weights; kept in {options.out}")
     if here.size > 1:
-        console.say(f"{here.size} ranks, {settings.batch / here.size:.3g} tracks each")
-    if here.leads:
-        _keep(options.out, settings)
+        tracks = settings.batch / here.size
+        console.say(f"{here.size} ranks, {tracks:.3g} {'track' if tracks == 1 else 'tracks'} each")
+    if here.leads and settings.dropout and settings.layers == 1:
+        report.say("Dropout acts between layers: with one layer it changes nothing. --layers 2 has a place for it.")
     outcome = trainer.fit(steps=settings.steps)
     figure = _figure(options.out) if here.leads else ""
     unit = settings.unit[:-1]
@@ -153,7 +165,17 @@ def _settings(options: argparse.Namespace) -> Settings:
     found = {field.name: getattr(options, field.name, None) for field in fields(Settings)}
     given: dict[str, Any] = {name: value for name, value in found.items() if value is not None}
     if not options.resume:
-        return settle(options.config, given)
+        settings = settle(options.config, given)
+        if settings.encoding != Settings.encoding and not settings.text:
+            do = "Give --text with it, or leave it out: the text that comes with Python needs none."
+            raise RefusedError(f"--encoding {settings.encoding}: expected a file that is written so, got none. {do}")
+        _refuse_replaced(options, settings)
+        return settings
+    if not os.path.lexists(os.path.join(options.out, CONFIG)):
+        raise RefusedError(
+            f"train --resume: expected a run in {options.out}, got no {CONFIG} there. Check --out, or leave --resume "
+            "out to begin one."
+        )
     kept = Settings(**read(os.path.join(options.out, CONFIG)))
     changed = [name for name, value in given.items() if name not in ("steps", "text") and value != getattr(kept, name)]
     if changed or options.config or options.overwrite:
@@ -162,11 +184,57 @@ def _settings(options: argparse.Namespace) -> Settings:
             f"train --resume: expected the settings that {options.out} began with, got another {names}. "
             "Leave it out, or start a new run in another --out."
         )
-    return replace(kept, **given)
+    kept = replace(kept, **given)
+    _refuse_replaced(options, kept)
+    return kept
+
+
+def _refuse_replaced(options: argparse.Namespace, settings: Settings) -> None:
+    """Refuse to read what the run would write over: its own files as a text, settings that are not those of a run."""
+    text = settings.text and any(same_file(settings.text, os.path.join(options.out, name)) for name in _WRITTEN)
+    config = options.config and same_file(options.config, os.path.join(options.out, CONFIG))
+    if text or (config and not (options.overwrite and _used(options.out))):
+        flag = f"--text {settings.text}" if text else f"--config {options.config}"
+        raise RefusedError(
+            f"{flag}: expected a file that the run does not write, got one that it would replace. Copy it elsewhere, "
+            "or choose another --out."
+        )
+
+
+def _check_length(settings: Settings, count: int) -> None:
+    """Refuse a text of too few tokens in the words of the flags; what is made of it would speak of its own parts."""
+    what, unit = settings.text or "the text", settings.unit
+    held = max(1, round(count * settings.validation)) if settings.validation else 0
+    needed = 2 * settings.batch
+    if count - held < needed:
+        rest = f" beside {held:,} held out" if held else ""
+        raise RefusedError(
+            f"{what}: expected at least {needed:,} {unit} to learn{rest} with --batch {settings.batch}, got "
+            f"{count - held:,}. Give a longer text, or a smaller --batch."
+        )
+    if held == 1:
+        raise RefusedError(
+            f"{what}: expected at least 2 {unit} held out with --validation {settings.validation:g}, got 1 of "
+            f"{count:,}. Give a longer text, a larger --validation, or --validation 0 for none."
+        )
+
+
+def _check_tokens(folder: str, vocabulary: Any, found: Any) -> None:
+    """Refuse to go on with a text that has what the run's model has no number for."""
+    foreign = [] if vocabulary.unknown is not None else sorted(set(found) - set(vocabulary.tokens))
+    if foreign:
+        raise RefusedError(
+            f"train --resume: expected the text that {folder} began with, got another, which has {foreign[0]!r}. "
+            "Give --text with the path of the first one."
+        )
+
+
+def _used(folder: str) -> bool:
+    return any(os.path.lexists(os.path.join(folder, name)) for name in ("last.safetensors", "best.safetensors"))
 
 
 def _refuse_used(folder: str) -> None:
-    if any(os.path.lexists(os.path.join(folder, name)) for name in ("last.safetensors", "best.safetensors")):
+    if _used(folder):
         raise RefusedError(
             f"{folder} holds a run already. Go on with it: tinygrad-rnn train --resume --out {folder}; or choose "
             "another --out; or replace it with --overwrite."

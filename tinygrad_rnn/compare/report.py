@@ -153,27 +153,61 @@ class Report:
     def plot(self, ax: Any = None) -> Any:
         """Draw a heat map: log10 of the error by parameter (rows) and time step (columns); returns the matplotlib axes.
 
-        ax: axes to draw on; new ones unless given. A parameter without time, or whose numbers no cotangents explain,
-        shows its whole error at every step. Raises ModuleNotFoundError without matplotlib (extra `plot`).
+        ax: axes to draw on; new ones unless given. What counts as equal is grey, and the error of the whole gradient
+        stands at the right. A parameter without time, or whose numbers no cotangents explain, shows its whole error at
+        every step. Raises ModuleNotFoundError without matplotlib (extra `plot`).
         """
         errors = {row.name: self.step_errors(row.name)[0] for row in self.rows}
         times = sorted({t for found in errors.values() for t in found}) or [0]
         table = np.array(
             [[errors[row.name].get(t, row.whole_error) for t in times] for row in self.rows], dtype=np.float64
         )
+        try:
+            import matplotlib as mpl
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError("Report.plot needs matplotlib: pip install 'tinygrad_rnn[plot]'.") from error
         if ax is None:
-            try:
-                import matplotlib.pyplot as plt
-            except ModuleNotFoundError as error:
-                raise ModuleNotFoundError("Report.plot needs matplotlib: pip install 'tinygrad_rnn[plot]'.") from error
-            ax = plt.subplots(figsize=(2 + 0.5 * len(times), 1.2 + 0.4 * len(self.rows)), layout="constrained")[1]
-        image = ax.imshow(np.log10(np.clip(table, 1e-16, None)), cmap="magma_r", vmin=-16, vmax=0, aspect="auto")
-        ax.set_xticks(range(len(times)), [str(t) for t in times])
+            import matplotlib.pyplot as plt
+
+            size = 3 + 0.6 * min(len(times), 20), 2 + 0.4 * len(self.rows)
+            ax = plt.subplots(figsize=size, layout="constrained")[1]
+        low = min(np.log10(self.rtol), -1.0) if self.rtol > 0 else -16.0
+        high = min(
+            np.ceil(np.log10(max(table.max(initial=0), 1.0))), 2.0
+        )  # beyond, it was next to nothing that is wrong
+        colours = mpl.colormaps["YlOrRd"].with_extremes(under=_EQUAL)
+        image = ax.imshow(np.log10(np.clip(table, 1e-16, None)), cmap=colours, vmin=low, vmax=high, aspect="auto")
+        every = -(-len(times) // 20)  # more labels than that would run into each other
+        ax.set_xticks(range(0, len(times), every), [str(t) for t in times[::every]])
         ax.set_yticks(range(len(self.rows)), [literal(row.name) for row in self.rows])
         ax.set_xlabel("time step")
         ax.set_title("error of the handwritten gradient")
-        ax.figure.colorbar(image, ax=ax, label="log10 of the relative error")
+        whole = ax.secondary_yaxis("right")
+        whole.set_yticks(range(len(self.rows)), [_short(row.whole_error) for row in self.rows])
+        whole.set_ylabel("all steps")
+        if len(times) <= _MOST_NUMBERS:
+            for (i, j), error in np.ndenumerate(table):
+                dark = image.norm(np.log10(max(error, 1e-16))) > 0.6
+                ax.text(j, i, _short(error), ha="center", va="center", size=8, color="white" if dark else "black")
+        bar = ax.figure.colorbar(
+            image,
+            ax=ax,
+            location="bottom",
+            extend="min" if table.max(initial=0) <= 10**high else "both",
+            aspect=40,
+            shrink=0.7,
+        )
+        bar.set_label(f"log10 of the relative error (grey: at most {self.rtol:.0e}, counts as equal)")
         return ax
+
+
+_EQUAL, _MOST_NUMBERS = "#eceff3", 14
+"""In the heat map: the colour of errors that count as equal, and how many numbers fit side by side."""
+
+
+def _short(error: float) -> str:
+    """An error in few signs: 0.47, 6e-16."""
+    return f"{error:.2g}" if error >= 1e-3 or error == 0 else f"{error:.0e}"
 
 
 def _plain_table(rows: tuple[Row, ...]) -> str:

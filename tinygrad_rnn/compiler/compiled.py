@@ -25,7 +25,7 @@ from .checking import compare
 from .effects import refuse_kept, rewound
 from .guards import Guards
 from .passes import Line, measure, optimise, stages
-from .planning import Plan
+from .planning import Outdated, Plan
 from .program import INPUT, Program, show
 from .replay import Pool, Run, without_collection
 from .signature import MOST_PROGRAMS, fill, flatten, settings
@@ -52,14 +52,15 @@ class Bundle:
 
 
 class Call:
-    """What the node of a compiled call remembers: the run whose buffers hold its residuals, and the ticket of the
-    call.
+    """What the node of a compiled call remembers: the run whose buffers hold its residuals, the ticket of the call, and
+    since when its parameters must not be written.
     """
 
-    __slots__ = ("count", "name", "run", "ticket", "which")
+    __slots__ = ("count", "name", "run", "since", "ticket", "which")
 
-    def __init__(self, run: Run, ticket: int, count: int, which: Sequence[int], name: str) -> None:
-        self.run, self.ticket, self.count, self.which, self.name = run, ticket, count, which, name
+    def __init__(self, run: Run, count: int, which: Sequence[int], name: str) -> None:
+        self.run, self.ticket, self.count, self.which, self.name = run, run.ticket, count, which, name
+        self.since = tick()
 
     def __repr__(self) -> str:
         return f"<call of {self.name}>"
@@ -78,7 +79,7 @@ def _pull_back(g: Any, y: Any, *xs: Any, call: Call) -> list[Any]:
             )
         cotangents[i] = part
     with call.run.lock:
-        gradients = call.run.backward(cotangents, call.ticket)
+        gradients = call.run.backward(cotangents, call.ticket, call.since)
         return [None if a is None else a.copy() for a in gradients]
 
 
@@ -101,7 +102,7 @@ class Entry:
         self.recording = recording
         self.name = name
         self.program = optimise(recording.program)
-        self.pool = Pool(self.program)
+        self.pool = Pool(self.program, once=bool(recording.effects))
 
     def call(self, leaves: Sequence[Any]) -> Any:
         """Replay the forward part on new arrays."""
@@ -134,7 +135,7 @@ class Entry:
         live = self.recording.live
         if self.recording.missing is not None:
             raise self.recording.missing
-        params = {"call": Call(run, run.ticket, len(self.program.outputs), live, self.name)}
+        params = {"call": Call(run, len(self.program.outputs), live, self.name)}
         if len(live) == 1:
             tensor = outputs[live[0]]
             node = tensor.node = Node(replayed, parents, params, (), tensor.array, state, True)
@@ -191,7 +192,17 @@ class Compiled:
             return self.function(*args, **kwargs)  # somebody else is recording, or wants to see every op
         leaves: list[Any] = []
         entry = self.entry(args, kwargs, leaves)
-        return entry.call(leaves)
+        try:
+            return entry.call(leaves)
+        except Outdated:
+            return self.renewed(entry, args, kwargs).call(leaves)
+
+    def renewed(self, entry: Entry, args: Any, kwargs: Any) -> Entry:
+        """A program in place of one whose parameters have other shapes or dtypes by now."""
+        with self._lock:
+            self._recent = None
+            self._entries = {key: known for key, known in self._entries.items() if known is not entry}
+            return self.entry(args, kwargs, [])
 
     def entry(self, args: Any, kwargs: Any, leaves: list[Any]) -> Entry:
         """The program for these arguments, recorded if it is new; their arrays are appended to `leaves`."""
@@ -236,10 +247,14 @@ class Compiled:
         """A compiled method: one program cache for each object it is bound to."""
         if instance is None:
             return self
-        name = f"_compiled_{self.name}"
-        bound = instance.__dict__.get(name)
-        if bound is None:
-            bound = instance.__dict__[name] = Compiled(self.function.__get__(instance, owner))
+        name = f"_compiled_{self.function.__qualname__}"  # a class and the one that it extends may each have one
+        bound = vars(instance).get(name)
+        method = self.function.__get__(instance, owner)
+        if (
+            bound is None or bound.function.__self__ is not method.__self__
+        ):  # of an object that this one was copied from
+            bound = Compiled(method)
+            setattr(instance, name, bound) if isinstance(instance, type) else vars(instance).__setitem__(name, bound)
         return bound
 
     def program(self, *args: Any, **kwargs: Any) -> Program:

@@ -32,6 +32,10 @@ def aligned(nbytes: int) -> np.ndarray:
     return raw[start : start + nbytes]
 
 
+class Outdated(GraphError):
+    """A parameter has another shape or dtype than when the program was recorded."""
+
+
 class Storage:
     """A run of memory that holds one value, or several side by side, from its first write to its last reading."""
 
@@ -53,6 +57,7 @@ class Plan:
     forward, backward: bound calls, in order. places: the instruction behind each call of either list.
     inputs, cotangents: the arrays to fill before running. outputs, gradients: the arrays to read afterwards.
     parameters: the leaves that are read live; bound: their arrays. If one has another array by now the plan is stale.
+    late: those of both that the backward part reads: they must not be written before it has run.
     """
 
     def __init__(self, program: Program) -> None:
@@ -65,12 +70,22 @@ class Plan:
         self.sources: tuple[list[Instruction], list[Instruction]] = ([], [])
         self.parameters: list[Any] = []
         self.bound: list[np.ndarray] = []
+        self.late: list[tuple[Any, np.ndarray]] = []
         self.bytes = 0
         self._known: dict[Any, np.ndarray] = {}
         self._make_storages()
         self._lifetimes()
         self._allocate_and_bind()
         self._known.clear()
+        places = self.layout.places
+        late = {
+            places[a].root.value
+            for ins in program.instructions
+            if ins.backward
+            for a in ins.args
+            if places[a].root.role == PARAMETER
+        }
+        self.late = [(node, array) for node, array in zip(self.parameters, self.bound, strict=True) if node in late]
         self.inputs = [self.arrays[i] for i in program.inputs]
         self.cotangents = [None if c is None else self.arrays[c] for c in program.cotangents]
         self.outputs = [self._view(o) for o in program.outputs]
@@ -159,7 +174,7 @@ class Plan:
         elif ins.role == PARAMETER:
             value = ins.value.value
             if value.shape != ins.shape or value.dtype != ins.dtype:
-                raise GraphError(
+                raise Outdated(
                     f"compile: {ins.value.describe()} was {ins.dtype}{list(ins.shape)} when recorded and is "
                     f"{value.dtype}{list(value.shape)} now. Call the function again to record it anew."
                 )

@@ -20,7 +20,7 @@ def tab() -> Job | None:
     """Fill the tab; training is returned as a job."""
     st.markdown(
         "The model reads y(t) and learns **y(t + dt)**. Run over the whole series, it says *dt* values that nobody has "
-        "seen yet: the **red** line on shaded ground."
+        "seen yet: the **orange** line on shaded ground. The dotted **grey** line is what it says of the data."
     )
     left, middle, right = st.columns(3)
     choice = left.selectbox("Lag dt", list(CHOICES), key="ar_choice")

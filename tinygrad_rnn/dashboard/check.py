@@ -50,5 +50,5 @@ def tab() -> Job | None:
         axes.grid(False)
         report.plot(axes)
 
-    show(room(), heat, height=2.4)
+    show(room(), heat, height=3.4)
     return None

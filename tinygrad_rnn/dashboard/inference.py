@@ -13,7 +13,9 @@ __all__ = ["tab"]
 
 def tab() -> Job | None:
     """Fill the tab."""
-    st.markdown("The weights are **frozen**: only a forward pass. The **green** line is the prediction on unseen data.")
+    st.markdown(
+        "The weights are **frozen**: only a forward pass. The dashed **green** line is the prediction on unseen data."
+    )
     run = st.button("Run Apply_RNN() Forward Pass", type="primary")
     if "model" not in st.session_state:
         if run:

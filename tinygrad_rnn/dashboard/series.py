@@ -48,13 +48,13 @@ def uploaded(data: bytes, name: str) -> Series:
         raise DataError(explain(name, expected=f"at most {LARGEST:,} bytes", got=f"{len(data):,}"))
     text = "".join(decoded([data], name, "utf-8"))
     try:
-        rows = [
-            (line, [cell.strip() for cell in row]) for line, row in enumerate(csv.reader(io.StringIO(text)), 1) if row
-        ]
+        rows = [(line, [cell.strip() for cell in row]) for line, row in enumerate(csv.reader(io.StringIO(text)), 1)]
     except csv.Error as error:
         raise DataError(explain(name, expected="CSV", got=str(error))) from error
-    if rows and not all(map(_is_number, rows[0][1])):
-        rows = rows[1:]
+    filled = [row for row in rows if row[1] not in ([], [""])]
+    if filled and len(filled[0][1]) == 1:  # in a single column a blank line between two others is a gap in time
+        filled = rows[rows.index(filled[0]) : rows.index(filled[-1]) + 1]
+    rows = filled if not filled or all(map(_is_number, filled[0][1])) else filled[1:]
     if not 30 <= len(rows) <= LONGEST:
         raise DataError(explain(name, expected=f"30 to {LONGEST:,} rows of numbers", got=f"{len(rows):,}"))
     columns = len(rows[0][1])
@@ -64,7 +64,7 @@ def uploaded(data: bytes, name: str) -> Series:
     for i, (line, row) in enumerate(rows):
         for j, cell in enumerate(row if len(row) == columns else [""]):
             if not _is_number(cell):
-                expected, got = f"{columns} finite numbers", repr(",".join(row)[:40])
+                expected, got = f"{columns} finite number{'s' * (columns > 1)}", repr(",".join(row)[:40])
                 raise DataError(explain(f"{name}, line {line}", expected=expected, got=got))
             values[i, j] = float(cell)
     x = values[:, 0] if columns == 2 else np.arange(len(values), dtype=np.float64)

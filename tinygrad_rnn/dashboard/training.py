@@ -17,7 +17,7 @@ _WIDE, _BESIDE = (6.3, 3.6), (4.2, 3.6)  # inches: side by side in columns of 3 
 
 def tab() -> Job | None:
     """Fill the tab; the training itself, if it was asked for, is returned as a job."""
-    st.markdown("The **blue** line is the data, the **red** one the model. The loss is ½ mean (ŷ − y)².")
+    st.markdown("The **blue** line is the data, the dashed **orange** one the model. The loss is ½ mean (ŷ − y)².")
     left, middle, right = st.columns(3)
     neurons = left.number_input("Neurons", 1, 300, 50)
     epochs = left.number_input("Epochs", 1, 5000, 500)

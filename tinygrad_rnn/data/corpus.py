@@ -53,7 +53,7 @@ def _files(folder: str) -> tuple[str, str, str]:
         held = sorted(os.listdir(folder))
     except OSError as error:
         kind = MissingDataError if isinstance(error, FileNotFoundError) else DataError
-        got, do = advice(error)
+        got, do = advice(error, reading=True)
         raise kind(explain(folder, expected=f"a folder with {expected}", got=got, do=do)) from error
     for layout in _LAYOUTS:
         if set(layout) <= set(held):

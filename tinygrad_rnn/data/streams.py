@@ -62,7 +62,8 @@ class StreamBatches:
         steps = len(numbers) // self.batch - 1
         smallest = self.time if drop_last else 1
         if steps < smallest:
-            expected = f"at least {self.batch * (smallest + 1):,} numbers for {self.batch} tracks"
+            tracks = f"{self.batch} track{'' if self.batch == 1 else 's'}"
+            expected = f"at least {self.batch * (smallest + 1):,} numbers for {tracks}"
             do = "Use a longer text, or a smaller batch or time."
             raise DataError(explain("stream", expected=expected, got=f"{len(numbers):,}", do=do))
         self._steps = steps // self.time * self.time if drop_last else steps

@@ -32,7 +32,7 @@ def read_column(
     path: a text file of rows; the first row may name the columns (it does if its cell in the column is no number).
     column: a name from the first row, or a number from 0; may be left out if there is only one.
     delimiter, decimal: what stands between cells, and before a fraction ("," in much of Europe).
-    Returns (N,) float64, finite. Blank lines are skipped.
+    Returns (N,) float64, finite. Blank lines are skipped; between the rows of a single column they are empty cells.
     Raises DataError, naming line and column, for rows of unequal length, an empty cell, text, NaN, infinity, a number
     too large for float64, a decimal comma; for an unknown column (listing those there are); and what `stream_text`
     raises.
@@ -95,10 +95,14 @@ def write_columns(path: Path, columns: Mapping[str, np.ndarray | Sequence[float]
 
 
 def _rows(pieces: Iterator[str], where: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Line number, from 1, and stripped cells of every row that is not blank."""
+    """Line number, from 1, and stripped cells of every row that is not blank.
+
+    A blank line between rows of one cell is given as an empty cell: to skip it would shift all that follows in time.
+    """
     if len(delimiter) != 1 or delimiter in '\r\n"':
         raise DataError(explain("delimiter", expected="one character", got=repr(delimiter), do="Such as ',' or ';'."))
     reader = csv.reader(_lines(pieces, where), delimiter=delimiter, strict=True)
+    width = gap = 0  # cells of the last row; the first of the blank lines since then
     while True:
         try:
             row = next(reader, None)
@@ -109,8 +113,13 @@ def _rows(pieces: Iterator[str], where: str, delimiter: str) -> Iterator[tuple[i
         if row is None:
             return
         cells = [cell.strip() for cell in row]
-        if cells not in ([], [""]):  # a row of several empty cells is a gap, and not blank
-            yield reader.line_num, cells
+        if not row or (cells == [""] and row != [""]):  # white space alone; "" in quotes is a cell
+            gap = gap or reader.line_num
+            continue
+        if gap and width == 1:
+            yield gap, [""]
+        width, gap = len(cells), 0
+        yield reader.line_num, cells
 
 
 def _lines(pieces: Iterator[str], where: str, longest: int = 1 << 20) -> Iterator[str]:

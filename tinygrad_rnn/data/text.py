@@ -82,8 +82,9 @@ def decoded(chunks: IO[bytes] | Iterable[bytes], where: str, encoding: str, *, o
     where: how errors name the source. offset: where in it the chunks begin; only at 0 a mark is one. Raises DataError.
     """
     try:
+        "".encode(encoding)  # refuses what is known to Python and no encoding of text, such as hex
         decoder = codecs.getincrementaldecoder(encoding)()
-    except LookupError as error:
+    except (LookupError, UnicodeError) as error:
         raise unknown_encoding(where, encoding) from error
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
     first = not offset  # from here on, offset: bytes before what the decoder has not yet turned into text
@@ -93,6 +94,8 @@ def decoded(chunks: IO[bytes] | Iterable[bytes], where: str, encoding: str, *, o
             piece = decoder.decode(chunk, final)
         except UnicodeDecodeError as error:
             raise _undecodable(where, encoding, offset + error.start, pending + chunk, error) from error
+        except UnicodeError as error:  # idna and its like say no place
+            raise DataError(explain(where, expected=f"{encoding} text", got=str(error))) from error
         if "\0" in piece:
             place = offset + len(piece[: piece.index("\0")].encode(encoding))
             do = "This looks like a binary file: give a text file."
@@ -155,5 +158,5 @@ def unknown_encoding(where: str, encoding: str) -> DataError:
 def file_error(where: str, error: OSError) -> DataError:
     """The error for a text file that cannot be opened, or not read to its end."""
     kind = MissingDataError if isinstance(error, FileNotFoundError) else DataError
-    got, do = advice(error)
+    got, do = advice(error, reading=True)
     return kind(explain(where, expected="a text file to read", got=got, do=do))

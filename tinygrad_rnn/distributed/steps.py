@@ -44,8 +44,8 @@ class ParallelStep(Step):
                     f"rank {self.world.rank}, compiled step", expected="examples in the first step", got="none", do=do
                 )
             )
-        size = sum(group.vector.size for group in self._latest.groups)
-        self._update(self._latest, np.zeros(size, self._latest.groups[0].vector.dtype))
+        prepared = self._ready(self._latest.entry)
+        self._update(prepared, np.zeros(prepared.size, prepared.dtype))
         return None
 
     def _update(self, prepared: Prepared, gradient: np.ndarray) -> None:

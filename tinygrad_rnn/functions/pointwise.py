@@ -15,7 +15,7 @@ from ..errors import ShapeError
 from ..ops import contract, elementwise, special
 from ..primitive import PRIMITIVES
 from ..reading import values_of
-from ..tensor import Tensor, apply, array_of, cast, make
+from ..tensor import Tensor, apply, array_of, as_array, cast, make
 from .common import floating
 
 
@@ -83,6 +83,8 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
         tensor, number = (x, y) if isinstance(x, Tensor) else (y, x)
         dtype = with_number(tensor.array.dtype, array_of(number))
         x, y = (cast(v, dtype) if isinstance(v, Tensor) else np.asarray(v, dtype) for v in (x, y))
+    else:  # Python floats become the default dtype
+        x, y = as_array(x), as_array(y)
     return apply(elementwise.where, (condition, x, y))
 
 

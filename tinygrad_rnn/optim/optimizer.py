@@ -19,7 +19,7 @@ from ..protection import lift, locks
 from ..state import enable_grad
 from ..tensor import Tensor, array_of, make
 from ..vocabulary import HookHandle
-from ..writes import mutated
+from ..writes import mutated, refuse_while_recording
 
 Array = np.ndarray
 Closure = Callable[[], Any]
@@ -105,6 +105,7 @@ class Optimizer:
 
         closure: computes the loss anew and its gradients; most rules call it once, first. Returns its loss, or None.
         """
+        refuse_while_recording()
         for hook in list(self._step_pre_hooks.values()):
             hook(self, (closure,), {})
         loss = None

@@ -40,7 +40,7 @@ def read(path: Path) -> list[dict[str, Any]]:
         with open_regular(path) as file:
             lines = file.read().split(b"\n")
     except OSError as error:
-        got, do = advice(error)
+        got, do = advice(error, reading=True)
         raise DataError(explain(os.fspath(path), expected="metrics to read", got=got, do=do)) from error
     found = []
     for number, line in enumerate(lines[:-1], 1):

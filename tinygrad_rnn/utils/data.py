@@ -6,6 +6,7 @@ generator that can be passed, and saved, so a run can be repeated and resumed.
 
 from __future__ import annotations
 
+import inspect
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -133,6 +134,13 @@ def default_collate(batch: Sequence[Any]) -> Any:
     )
 
 
+_OF_WORKERS = frozenset(
+    "timeout worker_init_fn multiprocessing_context prefetch_factor persistent_workers pin_memory_device "
+    "in_order".split()
+)
+"""Options of PyTorch's that say how several processes load: accepted, and of no effect."""
+
+
 class DataLoader:
     """Batches of a dataset: `for x, y in DataLoader(dataset, batch_size=32, shuffle=True, generator=g)`.
 
@@ -141,7 +149,7 @@ class DataLoader:
     instead of shuffle;
     batch_sampler: gives lists of numbers, instead of batch_size, shuffle, sampler and drop_last.
     generator: what draws the order. num_workers, pin_memory and the like are accepted and ignored.
-    Raises ValueError for options that exclude each other or a batch_size below 1.
+    Raises ValueError for options that exclude each other or a batch_size below 1, TypeError for one that is unknown.
     """
 
     def __init__(
@@ -159,6 +167,10 @@ class DataLoader:
         generator: np.random.Generator | None = None,
         **ignored: Any,
     ) -> None:
+        unknown = [name for name in ignored if name not in _OF_WORKERS]
+        if unknown:
+            known = ", ".join(inspect.signature(DataLoader).parameters)
+            raise TypeError(f"DataLoader: unknown option {unknown[0]!r}. Known are {known.removesuffix(', ignored')}.")
         if sampler is not None and shuffle:
             raise ValueError("sampler option is mutually exclusive with shuffle")
         if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):

@@ -58,7 +58,8 @@ def page(read: Reader, modules: Iterable[str], title: str, values: Sequence[Any]
     script, sheet = _file("page.js"), page_sheet() + _file("page.css")
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src '{_digest(script)}'; base-uri 'none'"
     templates = "".join(f'<template class="view">{picture}</template>\n' for _, picture, _ in shown)
-    body = _file("page.html").replace("{{title}}", escape(clean(title))).replace("{{summary}}", escape(summary(first)))
+    body = _file("page.html").replace("{{hidden}}", "" if paths else " hidden")
+    body = body.replace("{{title}}", escape(clean(title))).replace("{{summary}}", escape(summary(first)))
     return (
         '<!DOCTYPE html>\n<html lang="en" data-theme="light">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'

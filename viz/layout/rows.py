@@ -218,9 +218,12 @@ def _number_rows(found: list[Unit], joints: list[tuple[int, int]], plain: list[b
             found[a].above = True
             rank[a] = rank[reader] + 2
     rows: dict[tuple[int, ...], list[Unit]] = {}
+    beside = {rank[u.number] for u in found if u.timed and not u.recurrent and not plain[u.number]}
     for unit in found:
         unit.rank = rank[unit.number]
         kind = (2, unit.number) if not unit.timed else (1, unit.number) if unit.recurrent else (0, 0)
+        if plain[unit.number] and unit.timed and unit.rank not in beside:
+            kind = (3, 0)  # right below its reader, not below the cells that the reader also reads
         rows.setdefault((unit.rank, *kind), []).append(unit)
     for number, key in enumerate(sorted(rows)):
         members = sorted(rows[key], key=lambda u: (plain[u.number], u.number))

@@ -28,18 +28,21 @@ class Maker:
 
     def make(self) -> None:
         """Fill in the boxes of the diagram, and the box of each node."""
-        diagram = self.diagram
-        diagram.box_of = [None] * len(self.graph.nodes)
+        diagram, graph = self.diagram, self.graph
+        diagram.box_of = [None] * len(graph.nodes)
         sources = self._sources() if self.layers else []
-        for i in range(len(self.graph.nodes) - 1, -1, -1):
-            if self._is_left_out(i):
+        for i in range(len(graph.nodes) - 1, -1, -1):
+            if self._is_left_out(i) or self._is_part(i):
                 continue
             if self._belongs_to_reader(i):
-                diagram.box_of[i] = diagram.box_of[self.graph.children[i][0]]
+                diagram.box_of[i] = diagram.box_of[graph.children[i][0]]
                 continue
             box = self._box(i, ("input", sources[i]) if self.layers and self.fold.inputs[i] else None)
             box.members.append(i)
             diagram.box_of[i] = box
+        for i in range(len(graph.nodes) if self.layers else 0):
+            if self._is_part(i):
+                diagram.box_of[i] = diagram.box_of[graph.parents[i][0]]
         for box in self.found.values():
             box.members.reverse()
             if self.layers and box.kind == "input":
@@ -83,6 +86,13 @@ class Maker:
         if i in self.fold.cut or i in self.clones or (self.layers and i in self.fold.initial):
             return True
         return self.graph.prepared[i] and not self.detail[i] and not self.layers
+
+    def _is_part(self, i: int) -> bool:
+        """Whether a node cuts its step out of what a module made: with time folded away, that is the thing itself."""
+        fold = self.fold
+        if not self.layers or fold.inputs[i] or i in fold.initial or i in self.graph.roots:
+            return False
+        return self.diagram.groups[fold.group[fold.role[i]]][1] == "slice"
 
     def _belongs_to_reader(self, i: int) -> bool:
         """Whether a leaf is counted to the box that alone reads it: a number, and all that layers keep inside."""

@@ -51,9 +51,10 @@ def _flow(group: int, name: str, norms: list[tuple[int, float]], reverse: bool) 
     entered = next(((t, norm) for t, norm in way if norm > 0), way[0])
     start = entered[1]
     ratio = way[-1][1] / start if start and not math.isinf(start) else math.nan
+    ends = entered[0], way[-1][0]
     after = [(t, norm) for t, norm in way[way.index(entered) :]]
     vanished = next((t for t, norm in after if norm < start / THRESHOLD), None)
     exploded = next((t for t, norm in after if norm > start * THRESHOLD or math.isinf(norm)), None)
     if exploded is not None:
-        return Flow(group, name, norms, ratio, "exploding", exploded)
-    return Flow(group, name, norms, ratio, "vanishing" if vanished is not None else "", vanished)
+        return Flow(group, name, norms, ratio, "exploding", exploded, ends)
+    return Flow(group, name, norms, ratio, "vanishing" if vanished is not None else "", vanished, ends)

@@ -10,9 +10,11 @@ from .diagram import Box, Diagram
 from .flow import flows
 from .scale import Heat, Scale
 from .sweep import Measure, gradients_of, measure, values_of
-from .words import clean
+from .words import clean, shape
 
 GRADIENT, ERROR = "gradient norm ‖∂L/∂·‖", "relative error"
+MOST_ROOTS = 3
+"""So many outputs are named where it is said what L is."""
 
 
 def look_at_gradients(diagram: Diagram) -> None:
@@ -30,12 +32,28 @@ def look_at_gradients(diagram: Diagram) -> None:
         values = values_of(graph)
         diagram.values = [measure(value) for value in values]
         diagram.gradients = gradients_of(graph, values)
+    along = flows(diagram, diagram.gradients)
+    norms: dict[tuple[int, int | None], float] = {(flow.group, t): norm for flow in along for t, norm in flow.norms}
     numbers: dict[int, float] = {}
     for box in diagram.boxes:
         found = _of(diagram, box, diagram.gradients)
         if found is not None and box.kind in ("op", "module"):
-            numbers[box.id] = found
-    put(diagram, Heat(GRADIENT, "∇", numbers, flows(diagram, diagram.gradients)))
+            whole = norms.get((box.group, diagram.fold.step[box.main])) if box.kind == "module" else None
+            numbers[box.id] = found if whole is None else whole  # a cell and its bar below say the same
+    put(diagram, Heat(GRADIENT, "∇", numbers, along, _said_of_scalar(diagram)))
+
+
+def _said_of_scalar(diagram: Diagram) -> str:
+    """What L is: the number that was drawn, or the sum over all entries of what was drawn."""
+    graph, outputs = diagram.graph, []
+    for i in sorted(graph.roots):
+        box, sizes = diagram.box_of[i], graph.nodes[i].shape
+        outputs.append(f"“{'output' if box is None else box.title}”, {'a ' if sizes == () else ''}{shape(sizes)}")
+    if len(outputs) == 1 and outputs[0].endswith("a scalar"):
+        return f"L is the output {outputs[0]}"
+    if len(outputs) > MOST_ROOTS:
+        outputs[MOST_ROOTS:] = [f"{len(outputs) - MOST_ROOTS} more"]
+    return f"L is the sum of all entries of the output{'s' * (len(outputs) > 1)} {'; '.join(outputs)}"
 
 
 def _of(diagram: Diagram, box: Box, measures: Sequence[Measure | None]) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .diagram import Box, Diagram
-from .words import clean, number, shape
+from .words import clean, count, number, shape
 
 _SIGNS = {"matmul": "@", "add": "+", "multiply": "×", "subtract": "−", "divide": "÷", "negative": "−"}
 _PRODUCTS = {"matmul", "dot", "einsum", "tensordot", "linear"}
@@ -21,7 +21,7 @@ def label(diagram: Diagram, classes: Mapping[str, str]) -> None:
         main = diagram.graph.nodes[box.main]
         if box.kind == "elided":
             column = diagram.columns[box.column or 0]
-            box.title, box.detail = "⋯", f"{column.count} {'step' if column.count == 1 else 'steps'}"
+            box.title, box.detail = "⋯", count(column.count, "step")
         elif box.kind == "module":
             _label_module(diagram, box, cells, classes)
         elif main.primitive is None:
@@ -40,7 +40,18 @@ def _unnamed(diagram: Diagram, box: Box) -> str:
         return number(float(node.value))
     if box.initial:
         return "initial state"
-    return "parameter" if box.kind == "parameter" else "input"
+    if box.kind == "parameter":
+        return "parameter"
+    return "dropout mask" if _is_mask(diagram, box.main) else "input"
+
+
+def _is_mask(diagram: Diagram, i: int) -> bool:
+    """Whether a leaf is multiplied only and holds nothing but zeros and one number above 1, as `dropout` makes it."""
+    graph, held = diagram.graph, diagram.graph.nodes[i].value
+    if held is None or held.dtype.kind != "f" or any(graph.nodes[c].op != "multiply" for c in graph.children[i]):
+        return False
+    scale = held.max(initial=0)
+    return bool(scale > 1 and held.size > 1 and ((held == 0) | (held == scale)).all())
 
 
 def _slice_name(diagram: Diagram, box: Box, names: Mapping[Any, str]) -> str:
@@ -80,7 +91,7 @@ def _label_module(diagram: Diagram, box: Box, cells: dict[int, str], classes: Ma
         box.title = f"∂ {box.title}"
     if box.loop:
         box.title += f" × {len({diagram.fold.step[i] for i in box.members} - {None})}"
-    weights = f"{box.uses} parameters" if box.uses else ""
+    weights = count(box.uses, "parameter") if box.uses else ""
     box.detail = " · ".join(part for part in (cells[box.group], shape(graph.nodes[box.main].shape), weights) if part)
 
 
@@ -89,8 +100,9 @@ def describe_group(diagram: Diagram, box: Box) -> str:
     graph = diagram.graph
     own = {diagram.fold.role[i]: graph.nodes[i].op for i in box.members if graph.nodes[i].primitive is not None}
     ops = Counter(own.values())
-    if ops["sigmoid"] >= 2 and ops["tanh"] >= 1:
-        return "LSTM" if ops["tanh"] >= 2 or ops["sigmoid"] >= 3 else "GRU"
+    gated = _gated(diagram, box, ops)
+    if gated:
+        return gated
     for name in ("lstm", "gru"):
         if any(name in op for op in ops):
             return name.upper()
@@ -103,6 +115,33 @@ def describe_group(diagram: Diagram, box: Box) -> str:
     if telling:
         return ", ".join(telling[-2:])
     return "linear" if ops["matmul"] else next(iter(ops), "")
+
+
+def _gated(diagram: Diagram, box: Box, ops: Mapping[str, int]) -> str:
+    """ "LSTM" or "GRU" for a group with at least two gates and a tanh, else nothing.
+
+    A GRU carries one state and has two gates for its tanh. An LSTM carries two; it has three gates, or two if they are
+    coupled, for two tanh, or for one if its output has none. The ratio also tells several layers drawn as one box.
+    """
+    gates, tanh = _gates(diagram, box), ops["tanh"]
+    if gates < 2 or not tanh:
+        return ""
+    group, fold = diagram.fold.group, diagram.fold
+    states = {a for a, b in fold.across if group[a] == group[b] == box.group}
+    return "GRU" if len(states) == 1 or gates == 2 * tanh else "LSTM"
+
+
+def _gates(diagram: Diagram, box: Box) -> int:
+    """How many gates a group has: one for each sigmoid, or one for each part that is cut out of it.
+
+    A layer may take the sigmoid of all its gates at once, and cut them apart behind it.
+    """
+    graph, role = diagram.graph, diagram.fold.role
+    parts: dict[int, set[int]] = {role[i]: set() for i in box.members if graph.nodes[i].op == "sigmoid"}
+    for i in box.members:
+        if graph.looks_on(i) and graph.nodes[i].primitive.kind == "index" and role[graph.parents[i][0]] in parts:
+            parts[role[graph.parents[i][0]]].add(role[i])
+    return sum(max(1, len(cut)) for cut in parts.values())
 
 
 def _name_states(diagram: Diagram) -> None:

@@ -26,19 +26,21 @@ def read(
     collapse: Collection[str] = (),
     names: Mapping[Any, str] | None = None,
     classes: Mapping[str, str] | None = None,
+    known: Mapping[Any, bool] | None = None,
 ) -> Diagram:
     """Read the graph of `outputs` (nodes) into boxes and edges.
 
     level: "ops" draws every primitive, "modules" a box for each cell and module, "layers" folds time away.
     steps, elide: see `columns`. expand: paths of modules whose ops are drawn. collapse: paths of modules that are one
-    box. names: what to call inputs, by node. classes: the class name of each module path.
+    box. names: what to call inputs, by node. classes: the class name of each module path. known: of some
+    leaves, whether they are parameters; of others `leaves` decides.
     Raises ValueError for an unknown level, IndexError for a step that does not exist.
     """
     if level not in LEVELS:
         raise ValueError(
             f"viz.draw: level={level!r} is none of {', '.join(map(repr, LEVELS))}. Choose how much detail to draw."
         )
-    graph = Recording(list(outputs), collapse)
+    graph = Recording(list(outputs), collapse, known)
     _check_paths(graph, expand, collapse)
     fold = Folding(graph, fold_time=level == "layers", merged=frozenset(collapse))
     cols, odd = ([], []) if level == "layers" else columns(fold, steps, elide)

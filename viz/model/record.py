@@ -8,11 +8,12 @@ k.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from tinygrad_rnn.graph import ancestors
 
+from .leaves import parameters
 from .words import clean
 
 LOOKING_ON = ("index", "shape")
@@ -22,15 +23,18 @@ LOOKING_ON = ("index", "shape")
 class Recording:
     """The nodes of a graph in recording order, with positions instead of references.
 
+    outputs: the nodes that are drawn. known: of some leaves, whether they are parameters.
     nodes: parents before children. parents: for each node the positions of its parents. children: the other way round.
     prepared: whether a node is made from parameters alone, for the steps to read (a transposed weight, the sum of two
     biases).
-    step: the time step of each node, or None. inferred: whether the steps had to be inferred. path: the
-    module path, in signs that can be seen, cut where a module is collapsed. roots: positions of
-    what was drawn.
+    parameter: whether a node is a leaf to be trained. step: the time step of each node, or None. inferred: whether the
+    steps had to be inferred. path: the module path, in signs that can be seen, cut where a module is collapsed. roots:
+    positions of what was drawn.
     """
 
-    def __init__(self, outputs: Sequence[Any], collapse: Collection[str] = ()) -> None:
+    def __init__(
+        self, outputs: Sequence[Any], collapse: Collection[str] = (), known: Mapping[Any, bool] | None = None
+    ) -> None:
         self.nodes: list[Any] = ancestors(outputs)
         position = {node: i for i, node in enumerate(self.nodes)}
         self.parents: list[tuple[int, ...]] = [tuple(position[p] for p in node.parents) for node in self.nodes]
@@ -50,10 +54,12 @@ class Recording:
                 place = scopes[scope] = (_within(path, collapse), scope.t)
             self.path.append(place[0])
             self.step.append(place[1] if node.primitive is not None else None)
+        self.parameter = [self.is_leaf(i) and (n.needs_grad or n.name is not None) for i, n in enumerate(self.nodes)]
         self.inferred = False
         if all(t is None for t in self.step):
             self.step = infer_steps(self)
             self.inferred = any(t is not None for t in self.step)
+        self.parameter = parameters(self, known or {})
         self.prepared = self._prepared()
 
     def is_leaf(self, i: int) -> bool:
@@ -61,11 +67,8 @@ class Recording:
         return self.nodes[i].primitive is None
 
     def is_parameter(self, i: int) -> bool:
-        """Whether the node is a leaf that was given a name, or wants a gradient and is used in more than one place."""
-        node = self.nodes[i]
-        if node.primitive is not None:
-            return False
-        return node.name is not None or (node.needs_grad and len(self.children[i]) > 1)
+        """Whether the node is a leaf to be trained: see `leaves`."""
+        return self.parameter[i]
 
     def _prepared(self) -> list[bool]:
         made = [self.is_parameter(i) for i in range(len(self.nodes))]

@@ -15,7 +15,8 @@ WIDEST = 16
 class Flow(NamedTuple):
     """One recurrent layer. norms: (step, norm of the gradient that reaches its state), for all steps, shown or not.
 
-    ratio: earliest by latest in the order of computing. verdict: "vanishing", "exploding" or "". beyond: the first
+    ends: the step at which the gradient enters, and the last one on its way back. ratio: of the norms there, last by
+    first. verdict: "vanishing", "exploding" or "". beyond: the first
     step, on the way back, that lies beyond the threshold, or None.
     """
 
@@ -25,6 +26,7 @@ class Flow(NamedTuple):
     ratio: float
     verdict: str
     beyond: int | None
+    ends: tuple[int, int]
 
 
 class Scale(NamedTuple):
@@ -54,14 +56,17 @@ class Heat:
     """One number for each box, on one logarithmic scale.
 
     title: what the numbers are. sign: how a number is introduced in a box. numbers: by box id. flows: the fate of the
-    gradient along time, for gradients.
+    gradient along time, for gradients. remark: what the title leaves open.
     """
 
-    def __init__(self, title: str, sign: str, numbers: dict[int, float], found: Sequence[Flow] = ()) -> None:
+    def __init__(
+        self, title: str, sign: str, numbers: dict[int, float], found: Sequence[Flow] = (), remark: str = ""
+    ) -> None:
         self.title = title
         self.sign = sign
         self.numbers = numbers
         self.flows = list(found)
+        self.remark = remark
         self.scale = common_scale([*numbers.values(), *(norm for flow in found for _, norm in flow.norms)])
 
     def share(self, box: int) -> float | None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
 from .diagram import Box, Diagram
 from .sweep import Measure, measure
-from .words import clean, number, octets, shape
+from .words import clean, count, number, octets, shape
 
 LONGEST = 120
+
+OURS = str(Path(__file__).parent.parent)
+"""Where drawings are made: the line there that called a module says nothing to its author."""
 
 
 def tip(diagram: Diagram, box: Box) -> list[str]:
@@ -22,13 +25,13 @@ def tip(diagram: Diagram, box: Box) -> list[str]:
     lines = [_headline(diagram, box)]
     if box.kind == "elided":
         column = diagram.columns[box.column or 0]
-        lines.append(f"{column.count} equal steps left out")
+        lines.append(f"{count(column.count, 'equal step')} left out")
         return lines
     size = int(math.prod(node.shape)) * node.dtype.itemsize
     lines.append(f"{node.dtype} {shape(node.shape)}, {octets(size)}")
     if box.kind == "module":
         ops = Counter(diagram.graph.nodes[i].op for i in box.members if diagram.graph.nodes[i].primitive is not None)
-        lines.append(", ".join(f"{count} {op}" if count > 1 else op for op, count in ops.items()))
+        lines.append(", ".join(f"{n} {op}" if n > 1 else op for op, n in ops.items()))
     elif node.params:
         lines.append(_cut("; ".join(f"{key}={_param(value)}" for key, value in node.params.items())))
     if box.uses > 1:
@@ -42,7 +45,7 @@ def tip(diagram: Diagram, box: Box) -> list[str]:
         lines.append("value: " + statistics(value, node.size))
     if gradient is not None:
         lines.append("gradient: " + statistics(gradient, node.size))
-    if node.source is not None:
+    if node.source is not None and not node.source.file.startswith(OURS):
         lines.append(_line(diagram, node.source))
     return [clean(line) for line in lines]
 

@@ -65,6 +65,11 @@ def shape(sizes: tuple[int, ...]) -> str:
     return "×".join(map(str, sizes)) if sizes else "scalar"
 
 
+def count(n: int, noun: str, nouns: str = "") -> str:
+    """ "1 step", "5 steps"; `nouns` where the plural takes more than an s."""
+    return f"{n} {noun if n == 1 else nouns or noun + 's'}"
+
+
 def octets(count: int) -> str:
     """A number of bytes in B, kB, MB or GB (powers of 1000)."""
     value = float(count)

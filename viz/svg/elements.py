@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..layout import Picture, Placed, Wire
+from ..layout import Bus, Picture, Placed, Wire
 from ..layout.layered import Point
 from ..layout.measure import SMALL, TEXT, WIDEST
 from ..model import Box, words
@@ -48,7 +48,20 @@ def buses(picture: Picture, live: bool) -> str:
             x, y = bus.points[0][0]
             times = f'<text class="times" x="{num(x + 16)}" y="{num(y - 3)}">×{bus.box.uses}</text>'
         out.append(f'<g class="bus"{source}>{lines}{taps}{times}</g>\n')
+        if picture.diagram.backward:
+            out.append(_back_along(picture, bus))
     return "".join(out)
+
+
+def _back_along(picture: Picture, bus: Bus) -> str:
+    """The way of the gradient from all readers to the parameter, where the contributions of the steps add up."""
+    width = _backward_width(picture, bus.box.main)
+    if width is None:
+        return ""
+    taps = [[(x + 4, y) for x, y in reversed(tap)] for tap in bus.taps if tap[0][1] != tap[-1][1]]
+    lines = [[*((x + 4, y + 4) for x, y in line[:0:-1]), (line[0][0], line[0][1] + 4)] for line in bus.points]
+    way = "".join(map(data, taps + lines))  # the only arrow is at the end of the last
+    return f'<path class="backward"{width} d="{way}"/>\n'
 
 
 def wires(picture: Picture, live: bool) -> str:
@@ -90,21 +103,29 @@ def _cut(start: Point, end: Point) -> str:
 
 def _backward(picture: Picture, wire: Wire, live: bool) -> str:
     """The way of the gradient, beside an edge and against it; the wider the larger, if it was measured."""
-    diagram, edge = picture.diagram, wire.edge
-    if edge.kind == "cut" or not diagram.graph.nodes[edge.node].needs_grad:
+    edge = wire.edge
+    width = None if edge.kind == "cut" else _backward_width(picture, edge.node)
+    if width is None:
         return ""
-    wide = 1.5
-    if diagram.gradients is not None and diagram.heat is not None:
-        found = diagram.gradients[edge.node]
-        if found is None:
-            return ""
-        wide = 1.0 + 3.0 * diagram.heat.scale.share(found.norm)
     flat = all(abs(y - wire.points[0][1]) < 0.1 for _, y in wire.points)
     dx, dy = (0.0, 10.0) if flat else (9.0, 0.0)
     points = [(x + dx, y + dy) for x, y in reversed(wire.points)]
     ends = f' data-s="{edge.target.id}" data-t="{edge.source.id}"' if live else ""
-    width = f' style="stroke-width:{num(wide)}"'
     return f'<path class="backward"{ends}{width} d="{data(points)}"/>\n'
+
+
+def _backward_width(picture: Picture, node: int) -> str | None:
+    """How wide the way of the gradient of a node is, as an attribute; None if there is none."""
+    diagram = picture.diagram
+    if not diagram.graph.nodes[node].needs_grad:
+        return None
+    wide = 1.5
+    if diagram.gradients is not None and diagram.heat is not None:
+        found = diagram.gradients[node]
+        if found is None:
+            return None
+        wide = 1.0 + 3.0 * diagram.heat.scale.share(found.norm)
+    return f' style="stroke-width:{num(wide)}"'
 
 
 def boxes(picture: Picture, live: bool) -> str:

@@ -20,8 +20,10 @@ _FIXED = f"""
 @ text.state{{font-style:italic;font-family:Georgia,'Times New Roman','Liberation Serif',serif;font-size:14px}}
 @ text.axis{{text-anchor:start;font-size:11px}}
 @ text.times,@ text.tick{{font-size:10px}}
-@ text.strip{{text-anchor:start;font-size:11px}}
+@ text.strip,@ text.name{{text-anchor:start;font-size:11px}}
 @ text.strip.mark{{font-weight:600}}
+@ text.name{{font-size:10px}}
+@ text.name.r{{text-anchor:end}}
 @ .markline{{stroke-width:1.4;stroke-dasharray:3 3}}
 @ .backward{{stroke-dasharray:6 3}}
 @ .n.accused>rect{{stroke-width:3.4}}
@@ -53,7 +55,7 @@ _FIXED = f"""
 _COLOURED = """
 @ .ground{fill:<ground>}
 @ text{fill:<text>}
-@ text.s,@ text.axis,@ text.module,@ text.times{fill:<muted>}
+@ text.s,@ text.axis,@ text.module,@ text.times,@ text.name{fill:<muted>}
 @ text.tick{fill:<muted>}
 @ text.state{fill:<state>}
 @ text.mark,@ text.callout{fill:<mark>}

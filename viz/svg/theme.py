@@ -54,6 +54,9 @@ DARK = {
 # Matplotlib" (2015, public domain), nine samples.
 VIRIDIS = ("#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725")
 
+SHADES = 257
+"""So many colours look smooth, and thousands of bars are drawn as few paths. The samples are among them."""
+
 
 def luminance(colour: str) -> float:
     """Relative luminance of "#rrggbb" (WCAG 2.1)."""
@@ -69,8 +72,8 @@ def contrast(one: str, other: str) -> float:
 
 
 def heat(share: float) -> str:
-    """The colour of the scale at `share` between 0 and 1."""
-    place = min(max(share, 0.0), 1.0) * (len(VIRIDIS) - 1)
+    """The colour of the scale at `share` between 0 and 1, one of `SHADES`."""
+    place = round(min(max(share, 0.0), 1.0) * (SHADES - 1)) / (SHADES - 1) * (len(VIRIDIS) - 1)
     k = min(int(place), len(VIRIDIS) - 2)
     mix = place - k
     low, high = VIRIDIS[k], VIRIDIS[k + 1]

@@ -49,16 +49,17 @@ def content(picture: Picture, live: bool) -> Content:
     parts.append(axis(picture))
     height, heat = picture.height, picture.diagram.heat
     left = picture.bands[0].x if picture.bands else 28.0
+    right = picture.width
     if heat is not None:
         if heat.flows and picture.bands:
-            bars, room = strips(picture, heat, height - 18)
+            bars, end, room = strips(picture, heat, height - 18)
             parts.append(bars)
-            height += room
-        parts.append(scale_bar(heat, left, height - 14))
-        height += LEGEND
-    right = picture.width
-    if picture.diagram.level == "ops" and picture.diagram.boxes:
-        key, end = legend(picture, 28.0, height - 6)
+            right, height = max(right, end + 28), height + room
+        scale, end = scale_bar(heat, left, height - 14)
+        parts.append(scale)
+        right, height = max(right, end + 28), height + LEGEND
+    key, end = legend(picture, 28.0, height - 6)
+    if key:
         parts.append(key)
         right, height = max(right, end), height + KEY
     room = max(right - 56, 400.0)

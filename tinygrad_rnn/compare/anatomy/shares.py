@@ -43,9 +43,10 @@ class Group:
 
     def rows(self, arrived: Mapping[Node, np.ndarray]) -> np.ndarray:
         """The cotangents as rows, (K, R, N), from those that arrived at the nodes."""
-        return np.concatenate([self._rows_of(node, arrived[node]) for node, _ in self.uses], axis=1)
+        return np.concatenate([self.rows_of(node, arrived[node]) for node, _ in self.uses], axis=1)
 
-    def _rows_of(self, node: Node, g: np.ndarray) -> np.ndarray:
+    def rows_of(self, node: Node, g: np.ndarray) -> np.ndarray:
+        """The rows of one use, (K, r, N), of what is shaped like its node, (K, ...)."""
         K = len(g)
         if self.is_bias:
             kept = [j for j in range(1, g.ndim) if j - 1 not in self.summed]

@@ -15,7 +15,7 @@ from ...graph import Node
 from .pull import pull
 from .shares import Group, Shares
 
-__all__ = ["contributions", "cotangents", "step_errors"]
+__all__ = ["contributions", "cotangents", "has_witnesses", "sharing", "step_errors"]
 
 
 def cotangents(shares: Shares) -> dict[Node, np.ndarray]:
@@ -67,7 +67,7 @@ def step_errors(
 
     manual: the handwritten gradients by name. arrived: from `cotangents`.
     """
-    relatives = _sharing(shares, name, arrived)
+    relatives = sharing(shares, name, arrived)
     if not relatives:
         return {}, False
     own = relatives[0][1]
@@ -99,7 +99,15 @@ def step_errors(
     return errors, bool(rank == len(A))
 
 
-def _sharing(shares: Shares, name: str, arrived: Mapping[Node, np.ndarray]) -> list[tuple[str, Group]]:
+def has_witnesses(relatives: list[tuple[str, Group]]) -> bool:
+    """Whether gradients made of the same cotangents are more equations than it takes to determine these: only then it
+    says something that cotangents explain them all.
+    """
+    columns = np.concatenate([group.A for _, group in relatives if group.A is not None], axis=1)
+    return len(np.unique(columns.T, axis=0)) > len(columns)
+
+
+def sharing(shares: Shares, name: str, arrived: Mapping[Node, np.ndarray]) -> list[tuple[str, Group]]:
     """The groups whose cotangents are row for row those of this parameter: they feed one sum."""
     groups = shares.groups[name]
     if len(groups) != 1:

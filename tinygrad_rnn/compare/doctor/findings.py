@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .forms import Form, Scales
+from .operands import KINDS, Slip, words
 from .search import Explanation, Search
 from .sweep import Hypothesis
 
 __all__ = ["Finding", "findings"]
+
+_MOST = 3
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ def findings(search: Search, explanation: Explanation) -> list[Finding]:
     """The mistakes of an explanation: those in the sweep, then those in forming the gradients."""
     found = [_of_flow(search, h, window) for h, window in explanation.flows]
     forms = _factors_told_apart(search, explanation)
-    return found + [_of_form(search, form, names) for form, names in forms]
+    found, forms = _swept_together(found, forms, explanation)
+    return found + [_of_form(search, form, names, explanation) for form, names in forms]
 
 
 def _of_flow(search: Search, h: Hypothesis, window: int) -> Finding:
@@ -55,6 +60,21 @@ def _of_flow(search: Search, h: Hypothesis, window: int) -> Finding:
         same=tuple(f"{twin.kind} ({twin.where}): {twin.says}" for twin in twins),
         same_kinds=tuple(dict.fromkeys(twin.kind for twin in twins)),
     )  # fmt: skip
+
+
+def _swept_together(
+    found: list[Finding], forms: list[tuple[Form, list[str]]], explanation: Explanation
+) -> tuple[list[Finding], list[tuple[Form, list[str]]]]:
+    """A loop that leaves out steps leaves them out of the head, too: that is one mistake and not two."""
+    if len(explanation.flows) != 1 or not explanation.flows[0][0].unswept:
+        return found, forms
+    k = explanation.flows[0][0].unswept
+    rest = [(form, names) for form, names in forms if form.detail != Slip("left out", k)]
+    same = [names for form, names in forms if form.detail == Slip("left out", k)]
+    if same:
+        head = f"; so it is with {_list(same[0])}, which the same loop adds up"
+        found = [dataclasses.replace(found[0], says=found[0].says + head)]
+    return found, rest
 
 
 def _factors_told_apart(search: Search, explanation: Explanation) -> list[tuple[Form, list[str]]]:
@@ -98,43 +118,60 @@ def _list(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
-def _of_form(search: Search, form: Form, names: list[str]) -> Finding:
+def _of_form(search: Search, form: Form, names: list[str], explanation: Explanation) -> Finding:
+    which, says, wrong, right = _in_words(search, form, names)
+    others = _same_numbers(search, form, names, explanation)
+    return Finding(
+        form.kind, which, says, wrong, right,
+        same=tuple(f"{other.kind}: {_in_words(search, other, names)[1]}" for other in others[:_MOST]),
+        same_kinds=tuple(dict.fromkeys(other.kind for other in others)),
+    )  # fmt: skip
+
+
+def _in_words(search: Search, form: Form, names: list[str]) -> tuple[str, str, str, str]:
+    """Which gradients, what happened to them, the equation as it is and as it should be."""
     which = "all gradients" if len(names) == len(search.recording.leaves) > 1 else _list(names)
     many = len(names) > 1
     is_, has = ("are", "have") if many else ("is", "has")
     says, wrong, right = _WORDS[form.kind](search, form, f"d{names[0]}", names)
     for slot, word in (("{which}", which), ("{is_}", is_), ("{has}", has)):  # not format: equations have braces
         says = says.replace(slot, word)
-    return Finding(form.kind, which, says, wrong, right)
+    return which, says, wrong, right
+
+
+def _same_numbers(search: Search, form: Form, names: list[str], explanation: Explanation) -> list[Form]:
+    """Other single forms that explain the same gradients alike, likeliest first."""
+    found: dict[Form, None] = dict.fromkeys(search.forms[names[0]].twins.get(form, ()))
+    if all(explanation.forms.get(name) == (form,) for name in names):
+        options = [explanation.options[name] for name in names]
+        for other, *more in filter(None, options[0]):
+            if not more and other != form and other.cost <= 1 and all((other,) in some for some in options):
+                found[other] = None
+                found.update(dict.fromkeys(search.forms[names[0]].twins.get(other, ())))
+    return sorted(found, key=lambda other: other.rank)
 
 
 def _factor(search: Search, form: Form, d: str, names: list[str]) -> tuple[str, str, str]:
     c = float(str(form.detail))
     scales: Scales = search.forms[names[0]].scales
-    name, _ = scales.named(c, 1e-5)
-    text = f"{c:g}" + (f" = {name}" if name else "")
+    meant = scales.meanings(c, 1e-5)
     return (
-        "{which} {is_} " + f"{text} times what they should be",
+        f"{{which}} {{is_}} {c:g} times what {'they' if len(names) > 1 else 'it'} should be"
+        + (f": {', or '.join(meant)}" if meant else ""),
         f"{d} = {c:g} * (the gradient)",
         f"{d} = the gradient",
     )
 
 
 def _operand(search: Search, form: Form, d: str, names: list[str]) -> tuple[str, str, str]:
-    later = form.detail == 1
-    recurrent = any(
-        node.parents[1 - i] in search.names.states
-        and search.structure.step.get(node.parents[1 - i], (None, 0))[1] < search.structure.step.get(node, (None, 0))[1]
-        for group in search.shares.groups[names[0]]
-        for node, i in group.uses
-        if node.op == "matmul"
-    )
-    if recurrent:
-        used, should = ("h_t" if later else "h_{t-2}"), "h_{t-1}"
-    else:
-        used, should = ("x_{t+1}" if later else "x_{t-1}"), "x_t"
-    says = f"{{which}} {{has}} {used} in the product where {should} belongs"
-    return says, f"{d} = sum_t da_t {used}", f"{d} = sum_t da_t {should}"
+    forms = search.forms[names[0]]
+    loop = forms.groups[0].loop
+    assert isinstance(form.detail, Slip), "a wrong index says which"
+    assert loop is not None, "a wrong index is one within a loop"
+    line = next((line for line in forms.lines if line is not None), None)
+    says, used, right = words(form.detail, line, forms.present, loop.times)
+    error = "da_t " if line is not None else "da_t"
+    return says, f"{d} = sum_t {error}{used}", f"{d} = sum_t {error}{right}"
 
 
 def _uses(search: Search, form: Form, d: str, names: list[str]) -> tuple[str, str, str]:
@@ -182,7 +219,17 @@ _WORDS = {
     "missing": lambda s, f, d, n: ("{which} {is_} zero, or not there", f"{d} = 0", f"{d} = the sum over all steps"),
     "sign": lambda s, f, d, n: ("{which} {has} the wrong sign", f"-{d}", d),
     "constant factor": _factor,
-    "operand of another step": _operand,
+    **dict.fromkeys(KINDS.values(), _operand),
+    "activation derivative missing": lambda s, f, d, n: (
+        "{which} {is_} made of the error before the derivative of the activation, which is missing there alone",
+        f"{d} = sum_t dy_t ...",
+        f"{d} = sum_t da_t ..., with da_t = dy_t * act'(a_t)",
+    ),
+    "factor missing": lambda s, f, d, n: (
+        "{which} {is_} made of the error before the product with the gate, whose factor is missing there alone",
+        f"{d} = sum_t da_t ...",
+        f"{d} = sum_t (gate_t * da_t) ...",
+    ),
     "one of its uses forgotten": _uses,
     "overwritten instead of accumulated": _overwritten,
     "one example only": _example,
@@ -199,6 +246,7 @@ _WORDS = {
 
 
 def _letters(form: Form, own: bool = False) -> str:
-    order = form.detail if isinstance(form.detail, tuple) else ()
+    detail = form.detail
+    order = detail if isinstance(detail, tuple) and not isinstance(detail, Slip) else ()
     letters = {4: "ifgo", 3: "rzn"}.get(len(order), "1234")
     return ", ".join(letters[k] for k in (range(len(order)) if own else order))

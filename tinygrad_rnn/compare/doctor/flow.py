@@ -119,6 +119,7 @@ def carries(structure: Structure, names: Names, loop: Loop) -> Iterator[Hypothes
             yield _carry_lost(names, state.carries, loop)
     for k in range(1, T):
         yield _unswept(structure, loop, every, k, where)
+    yield from _added(names, loop)
     for k in range(2, T):
         cut = [(node, i) for node, i in every if structure.step[node][1] % k == 0]
         yield Hypothesis(
@@ -128,6 +129,20 @@ def carries(structure: Structure, names: Names, loop: Loop) -> Iterator[Hypothes
             "dh_t = (from the output at t) + (from step t+1)",
             edges=lost(cut), rank=4,
         )  # fmt: skip
+
+
+def _added(names: Names, loop: Loop) -> Iterator[Hypothesis]:
+    """dh += ... where dh = ... belongs: what a step hands back comes on top of what it was handed."""
+    for state in loop.states:
+        letter = names.states[state.nodes[max(state.nodes)]]
+        for whole, what in ((True, f"all of d{letter}_t"), (False, f"what d{letter}_t had from step t+1")):
+            yield Hypothesis(
+                "error added instead of replaced", f"d{letter}{names.loop(loop)}",
+                f"{what} is still in d{letter} when step t adds what it sends back to {letter}_{{t-1}}: += for =",
+                f"d{letter}_{{t-1}} += (back through step t)", f"d{letter}_{{t-1}} = (back through step t)",
+                jumps={node: (state.nodes[n - 1], whole) for n, node in state.nodes.items() if n - 1 in state.nodes},
+                rank=3,
+            )  # fmt: skip
 
 
 def _carry_lost(names: Names, edges: list[Use], loop: Loop) -> Hypothesis:
@@ -153,7 +168,7 @@ def _unswept(structure: Structure, loop: Loop, every: list[Use], k: int, where: 
         "first steps not swept", f"{where}, before t={t}",
         f"the loop back through time ends at t={t}: earlier steps add nothing",
         f"for t = {loop.times[-1]} ... {t}", f"for t = {loop.times[-1]} ... {loop.times[0]}",
-        edges=lost(cut), mixing=mixing, rank=4 if first > 1 else 3,
+        edges=lost(cut), mixing=mixing, rank=4 if first > 1 else 3, unswept=first,
     )  # fmt: skip
 
 
@@ -166,6 +181,7 @@ def entries(structure: Structure, names: Names, loop: Loop) -> Iterator[Hypothes
     """What the outputs contribute to the states: dropped, or at the wrong step."""
     numbers = _state_numbers(structure)
     T, last = len(loop), len(loop) - 1
+    twice = 2 * np.eye(T)
     only_last, later, latest_twice, earlier, everywhere = (np.zeros((T, T)) for _ in range(5))
     only_last[last, last] = 1.0
     later[np.arange(last), np.arange(1, T)] = 1.0
@@ -180,10 +196,11 @@ def entries(structure: Structure, names: Names, loop: Loop) -> Iterator[Hypothes
         right = f"d{letter}_t = (from the output at t) + (from step t+1)"
 
         def shift(kind: str, matrix: np.ndarray, says: str, wrong: str, rank: int, state: State = state,
-                  letter: str = letter, right: str = right, common: bool = False) -> Hypothesis:  # fmt: skip
+                  letter: str = letter, right: str = right, common: bool = False,
+                  unswept: int = 0) -> Hypothesis:  # fmt: skip
             return Hypothesis(
                 kind, f"{letter}_t{names.loop(loop)}, {names.times(loop)}", says, wrong, right,
-                mixing={numbers[id(state)]: matrix}, rank=rank, common=common,
+                mixing={numbers[id(state)]: matrix}, rank=rank, common=common, unswept=unswept,
             )  # fmt: skip
 
         yield shift(
@@ -207,6 +224,16 @@ def entries(structure: Structure, names: Names, loop: Loop) -> Iterator[Hypothes
             f"d{letter}_t = (from the output at t-1) + (from step t+1)", 2, common=True,
         )  # fmt: skip
         yield shift(
+            "output's error added twice", twice, "the error of the output at t is added twice",
+            f"d{letter}_t = 2 * (from the output at t) + (from step t+1)", 3,
+        )  # fmt: skip
+        for k in range(1, min(3, T)):
+            yield shift(
+                "last steps not swept", np.diag((np.arange(T) < T - k).astype(float)),
+                f"the loop back through time begins at t={loop.times[last - k]}: later steps add nothing",
+                f"for t = {loop.times[last - k]} ... {loop.times[0]}", 3, unswept=-k,
+            )  # fmt: skip
+        yield shift(
             "last output's error at every step", everywhere,
             "the error of the last output enters at every step, as if each step had that output",
             f"d{letter}_t = (from the output at the last step) + (from step t+1)", 2, common=True,
@@ -219,6 +246,7 @@ def losses(structure: Structure, names: Names) -> Iterator[Hypothesis]:
     for edges in by_role(structure, fused):
         node = edges[0][0]
         where = names.place(node)
+        yield from _other_targets(structure, edges, where)
         yield Hypothesis(
             "softmax instead of softmax minus one-hot", where,
             "the one-hot target is not subtracted from the softmax",
@@ -232,6 +260,34 @@ def losses(structure: Structure, names: Names) -> Iterator[Hypothesis]:
                 "dz = dp", "dz = p * (dp - sum(dp * p))",
                 edges={edge: (lambda g: g) for edge in edges}, rank=3,
             )  # fmt: skip
+
+
+def _other_targets(structure: Structure, edges: list[Use], where: str) -> Iterator[Hypothesis]:
+    """The one-hot targets of the step before or after."""
+    values, nodes = structure.recording.values, [node for node, _ in edges]
+    if len(nodes) < 2 or nodes[0].op != "cross_entropy" or nodes[0] not in structure.step:
+        return
+    targets = [np.asarray(values[node.parents[1]]) for node in nodes]
+    for k in (1, -1):
+        edits: dict[Use, Edit] = {}
+        for n, node in enumerate(nodes):
+            other = targets[(n + k) % len(nodes)]  # beyond the end of the list stands its other end: index -1
+            if other.dtype.kind not in "iu" or other.shape != targets[n].shape:
+                return
+            change = np.eye(node.parents[0].shape[-1])[targets[n]] - np.eye(node.parents[0].shape[-1])[other]
+            edits[node, 0] = _moved_target(structure, node, change)
+        yield Hypothesis(
+            "targets of another step", where,
+            f"the one-hot target of step t{k:+d} is subtracted where that of t belongs",
+            f"dz_t = softmax(z_t) - onehot(target_{{t{k:+d}}})", "dz_t = softmax(z_t) - onehot(target_t)",
+            edges=edits, rank=3, alone=True,
+        )  # fmt: skip
+
+
+def _moved_target(structure: Structure, node: Node, change: np.ndarray) -> Edit:
+    values = structure.recording.values
+    y, xs = values[node], [values[parent] for parent in node.parents]
+    return lambda g: pull(node, 0, g, y, xs) + g[..., None] * change
 
 
 def _softmax_only(structure: Structure, node: Node) -> Edit:

@@ -7,63 +7,97 @@ handwritten numbers.
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from ...graph import Node
 from ..anatomy.shares import Group, Shares
+from ..anatomy.structure import Loop
+from .bypass import FLAT, behind
+from .operands import KINDS, Slip, line_of, moved, slips
 
 __all__ = ["Form", "Forms", "Option", "Scales", "is_round"]
+
+_SMALL = 2**20  # bytes of operands up to which they are kept, and not made again for every sweep
 
 
 class Form(NamedTuple):
     """One way of forming a gradient wrongly. kind: its name. detail: what tells it from others of its kind."""
 
     kind: str
-    detail: float | str | tuple[int, ...] = ""
+    detail: float | str | tuple[int, ...] | Slip = ""
     rank: int = 2
     cost: float = 1.0
 
+    @property
+    def is_rare(self) -> bool:
+        """Whether it is not worth trying together with several mistakes in the sweep."""
+        return isinstance(self.detail, Slip) and (self.rank > 2 or self.detail.form == "left out")
+
+
+Operands = list[np.ndarray] | Callable[[], list[np.ndarray]]
 
 Option = tuple[Form, ...]
 """What happened to one parameter, innermost first; empty if its gradient was formed rightly."""
 
 
 class Scales:
-    """Recognises constant factors: products of 2 and of the sizes of the problem, above or below the line."""
+    """Recognises constant factors: products of 2 and of the sizes of the problem, above or below the line.
+
+    sizes: what is counted -> how many there are: examples, time steps, outputs.
+    """
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
-        self.table: list[tuple[float, str, int]] = []
-        letters = [("2", 2), *((name, n) for name, n in sizes.items() if n > 1)]
-        for powers in itertools.product((0, 1, -1), repeat=len(letters)):
+        self.table: list[tuple[float, int, str]] = []
+        counted = [("", 2), *((name, n) for name, n in sizes.items() if n > 1)]
+        for powers in itertools.product((0, 1, -1), repeat=len(counted)):
             used = sum(map(abs, powers))
             if 0 < used <= 3:
-                value = math.prod(float(n) ** power for (_, n), power in zip(letters, powers, strict=True))
-                above = " ".join(name for (name, _), power in zip(letters, powers, strict=True) if power > 0)
-                below = " ".join(name for (name, _), power in zip(letters, powers, strict=True) if power < 0)
-                below = f"({below})" if " " in below else below
-                self.table.append((value, f"{above or '1'}/{below}" if below else above, used))
-        self.table.sort(key=lambda row: row[2])
+                value = math.prod(float(n) ** power for (_, n), power in zip(counted, powers, strict=True))
+                self.table.append((value, used, _told(dict(zip(counted, powers, strict=True)))))
+        self.table.sort(key=lambda row: (row[1], not row[2].startswith(("half", "twice"))))
 
-    def named(self, c: float, rtol: float) -> tuple[str, int]:
-        """What a factor is, such as "1/B", and how many sizes that takes; ("", 0) if it is none of the known."""
-        for value, name, used in self.table:
-            if abs(abs(c) - value) <= 10 * rtol * value and abs(value - 1) > 10 * rtol:
-                return ("-" if c < 0 else "") + name, used
-        return "", 0
+    def meanings(self, c: float, rtol: float) -> list[str]:
+        """What a factor can stand for, in words: the shortest readings, all that take as many sizes; empty if it is
+        none of the known.
+        """
+        return [text for used, text in self._rows(c, rtol) if used == self.used(c, rtol)]
+
+    def used(self, c: float, rtol: float) -> int:
+        """How many sizes a factor takes; 0 if it is none of the known."""
+        return next((used for used, _ in self._rows(c, rtol)), 0)
+
+    def _rows(self, c: float, rtol: float) -> Iterator[tuple[int, str]]:
+        return (
+            (used, "the sign, and " * (c < 0) + text)
+            for value, used, text in self.table
+            if abs(abs(c) - value) <= 10 * rtol * value and abs(value - 1) > 10 * rtol
+        )
 
     def form(self, c: float, rtol: float) -> Form | None:
         """The form that a factor stands for; None for no factor at all."""
         if abs(c + 1) <= 10 * rtol:
             return Form("sign", "", 1)
-        name, used = self.named(c, rtol)
-        if name:
+        used = self.used(c, rtol)
+        if used:
             return Form("constant factor", float(f"{c:.6g}"), 1 + used)
         return Form("constant factor", float(f"{c:.6g}"), 4, 1.4) if abs(c) > rtol else None
+
+
+def _told(powers: Mapping[tuple[str, int], int]) -> str:
+    """A product of sizes in words: "half (a forgotten factor 2, as of a square)", for one."""
+    parts = []
+    for (name, n), power in powers.items():
+        if power and name:
+            parts.append(f"{'multiplied' if power > 0 else 'divided'} by the number of {name}, {n}")
+        elif power:
+            parts.append("twice (a factor 2 too many)" if power > 0 else "half (a forgotten factor 2, as of a square)")
+    return " and ".join(parts)
 
 
 class Forms:
@@ -72,6 +106,9 @@ class Forms:
     name: the parameter. manual: what the user has, or None if nothing was handed in. rtol: what counts as equal,
     relative to the largest entry. ceiling: the value at which several entries of all gradients stand, if they look
     clipped, or None.
+
+    lines: what each group of uses reads over time. present: the steps that add to the gradient. twins: slips that read
+    the same numbers as another one.
     """
 
     def __init__(
@@ -82,31 +119,24 @@ class Forms:
         self.shape = self.leaf.shape
         self.manual = manual
         self.groups = shares.groups[name]
-        self.variants: list[tuple[Option, list[np.ndarray]]] = list(self._variants())
+        self.lines = [line_of(shares, group) for group in self.groups]
+        self.present = sorted({int(n) for group in self.groups for n in group.steps})
+        self.twins: dict[Form, list[Form]] = {}
+        self.variants: list[tuple[Option, Operands]] = list(self._variants())
+        self.usual = [(option, operands) for option, operands in self.variants if not any(f.is_rare for f in option)]
         self.targets = list(self._targets())
         self.unsummed = list(self._unsummed())
+        self.undone = list(self._undone())
 
-    def _variants(self) -> Iterator[tuple[Option, list[np.ndarray]]]:
+    def _variants(self) -> Iterator[tuple[Option, Operands]]:
         """Other operands: rows left out, rows of another step."""
         if not self.groups:
             return
         loop = self.groups[0].loop
         base = [self._operand(group) for group in self.groups]
-        if loop is not None and all(group.loop is loop and (group.steps >= 0).all() for group in self.groups):
-            present = sorted({int(n) for group in self.groups for n in group.steps})
-            if len(present) > 1:
-                for end, rank in ((present[0], 2), (present[-1], 3)):
-                    kept = [A * (g.steps == end)[:, None] for A, g in zip(base, self.groups, strict=True)]
-                    yield (Form("overwritten instead of accumulated", loop.times[end], rank),), kept
-                for offset in (1, -1):
-                    moved = [self._moved(group, offset) for group in self.groups]
-                    if any(A is not None for A in moved):
-                        form = Form("operand of another step", offset, 2)
-                        operands = [b if A is None else A for A, b in zip(moved, base, strict=True)]
-                        yield (form,), operands
-                        for end, rank in ((present[0], 2), (present[-1], 3)):
-                            kept = [A * (g.steps == end)[:, None] for A, g in zip(operands, self.groups, strict=True)]
-                            yield (form, Form("overwritten instead of accumulated", loop.times[end], rank)), kept
+        known = loop is not None and all(g.loop is loop and (g.steps >= 0).all() for g in self.groups)
+        if loop is not None and known and len(self.present) > 1:
+            yield from self._of_steps(base, loop)
         if any(int(group.examples.max(initial=0)) for group in self.groups):
             firsts = [A * (g.examples == 0)[:, None] for A, g in zip(base, self.groups, strict=True)]
             yield (Form("one example only", "first", 4),), firsts
@@ -119,43 +149,54 @@ class Forms:
                 without = [A * (j != k) for j, A in enumerate(base)]
                 yield (Form("one of its uses forgotten", k, 3),), without
 
+    def _under(self, slip: Slip) -> list[np.ndarray]:
+        """The operands as a slip has them."""
+        found = [moved(g, line, self.present, slip) for g, line in zip(self.groups, self.lines, strict=True)]
+        return [self._operand(g) if A is None else A for A, g in zip(found, self.groups, strict=True)]
+
+    def _undone(self) -> Iterator[tuple[Form, list[np.ndarray]]]:
+        """The last factor of the errors, where it was left out of this gradient alone: 1 / factor, per group."""
+        structure = self.shares.structure
+        for what, kind in (("slope", "activation derivative missing"), ("factor", "factor missing")):
+            found: list[np.ndarray] = []
+            for group in self.groups:
+                factors = [behind(structure, node, what) for node, _ in group.uses]
+                if any(factor is None or (np.abs(factor) < FLAT).any() for factor in factors):
+                    break
+                rows = [
+                    group.rows_of(n, f[None]) for (n, _), f in zip(group.uses, factors, strict=True) if f is not None
+                ]
+                found.append(1 / np.concatenate(rows, axis=1))
+            if found and len(found) == len(self.groups) and any((rows != 1).any() for rows in found):
+                yield Form(kind, "", 4), found
+
     @staticmethod
     def _operand(group: Group) -> np.ndarray:
         assert group.A is not None, "a group is filled in when it is made"
         return group.A
 
-    def _moved(self, group: Group, offset: int) -> np.ndarray | None:
-        """What was read one step later (or earlier): the next state in place of the one before, the next input, ..."""
-        structure, values = self.shares.structure, self.shares.recording.values
-        if group.is_bias:
-            return None
-        per_step = [int(n) for n in np.unique(group.steps)]
-        A = self._operand(group)
-        blocks = {n: A[group.steps == n] for n in per_step}
-        moved = np.zeros_like(A)
-        for n in per_step:
-            source = blocks.get(n + offset)
-            if source is None and offset > 0:  # after the last step only a state has a successor
-                source = self._successor(group, n, structure, values)
-                if source is None:
-                    return None
-            if source is not None and source.shape == blocks[n].shape:
-                moved[group.steps == n] = source
-        return moved
+    def _of_steps(self, base: list[np.ndarray], loop: Loop) -> Iterator[tuple[Option, Operands]]:
+        """One step alone, wrong indices, and both."""
 
-    def _successor(
-        self, group: Group, n: int, structure: object, values: Mapping[Node, np.ndarray]
-    ) -> np.ndarray | None:
-        shares = self.shares
-        for node, i in group.uses:
-            if node.op == "matmul" and shares.structure.step.get(node, (None, -1))[1] == n:
-                read = node.parents[1 - i]
-                later = shares.structure.like(read, 1)
-                if later is None:
-                    return None
-                x = np.asarray(values[later])
-                return x.reshape(x.shape[0], -1).T if group.flip else x.reshape(-1, x.shape[-1])
-        return None
+        def ends(operands: list[np.ndarray], *forms: Form) -> Iterator[tuple[Option, list[np.ndarray]]]:
+            for end, rank in ((self.present[0], 2), (self.present[-1], 3)):
+                kept = [A * (g.steps == end)[:, None] for A, g in zip(operands, self.groups, strict=True)]
+                yield (*forms, Form("overwritten instead of accumulated", loop.times[end], rank)), kept
+
+        yield from ends(base)
+        tried = {slip: rank for line in self.lines for slip, rank in slips(line, self.present)}
+        known = {_key(base): Form("")}
+        for slip, rank in tried.items():
+            operands = self._under(slip)
+            form = Form(KINDS[slip.form], slip, rank)
+            same = known.setdefault(_key(operands), form)
+            if same is not form:  # numbers that have a name already
+                self.twins.setdefault(same, []).append(form)
+                continue
+            small = sum(A.nbytes for A in operands) <= _SMALL
+            yield (form,), operands if small else functools.partial(self._under, slip)
+            if slip.form == "shift" and abs(slip.k) == 1 and slip.edge == "skipped":
+                yield from ends(operands, form)
 
     def _targets(self) -> Iterator[tuple[Option, np.ndarray]]:
         """The handwritten numbers, undone: what an untouched gradient would have to be equal to."""
@@ -199,12 +240,13 @@ class Forms:
             yield Form("bias not summed over the batch", "", 1), list(range(rows))
 
     def explain(
-        self, base: np.ndarray, rows: Sequence[np.ndarray], wanted: np.ndarray, fits: list[float]
+        self, base: np.ndarray, rows: Sequence[np.ndarray], wanted: np.ndarray, fits: list[float], deep: bool = False
     ) -> list[list[Option]]:
         """For each of K candidates the options under which its cotangents give the handwritten numbers; cheapest first.
 
         base: (K, *shape), the gradients formed rightly. rows: per group, (K, R, N). wanted: (K,) bool, which to look
-        at. fits: receives the relative errors of those that fit.
+        at. fits: receives the relative errors of those that fit. deep: whether candidates are so many that rare forms
+        are not worth their time.
         """
         found: list[list[Option]] = [[] for _ in base]
         if self.manual is None or not self.manual.any():
@@ -217,11 +259,17 @@ class Forms:
         if not open_.any():
             return found
         where = np.flatnonzero(open_)
-        for forms, operands in self.variants:
+        for forms, operands in self.usual if deep else self.variants:
             part = np.zeros((len(where), *self.shape))
-            for group, A, G in zip(self.groups, operands, rows, strict=True):
+            for group, A, G in zip(self.groups, _made(operands), rows, strict=True):
                 part = part + self.shares.to_leaf(group.root, group.gradient(A, G[where]), self.leaf)
             self._compare(found, forms, part, where, fits, self.targets[:2])
+        for form, inverses in () if deep else self.undone:
+            part = np.zeros((len(where), *self.shape))
+            for group, inverse, G in zip(self.groups, inverses, rows, strict=True):
+                rightly = group.gradient(self._operand(group), G[where] * inverse)
+                part = part + self.shares.to_leaf(group.root, rightly, self.leaf)
+            self._compare(found, (form,), part, where, fits, self.targets[:2])
         for form, numbers in self.unsummed:
             G, group = rows[0][where], self.groups[0]
             each = np.stack([G[:, group.examples == b].sum(axis=1) for b in numbers], axis=1)  # (k, B, N)
@@ -235,7 +283,7 @@ class Forms:
             return [()]
         options: list[Option] = [(Form("missing", "", 3),)]
         if self.manual is not None:
-            options += [forms for forms, operands in self.variants if not any(A.any() for A in operands)]
+            options += [forms for forms, operands in self.variants if not any(A.any() for A in _made(operands))]
         return options
 
     def _compare(
@@ -300,6 +348,15 @@ class Forms:
                 clip = Form("clipped by value", float(f"{top:.5g}"), 2)
                 found[where[j]].append((*forms, *([form] if form else []), clip))
                 fits.append(float(error / top))
+
+
+def _made(operands: Operands) -> list[np.ndarray]:
+    return operands() if callable(operands) else operands
+
+
+def _key(operands: Sequence[np.ndarray]) -> bytes:
+    """What two lists of operands with the same numbers have in common."""
+    return b"".join(hashlib.sha256((A + 0.0).tobytes()).digest() for A in operands)  # + 0.0: no zero of another sign
 
 
 def is_round(value: float) -> bool:

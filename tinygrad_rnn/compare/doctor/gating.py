@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,35 @@ from .flow import by_role, lost
 from .names import Names
 from .sweep import Edit, Hypothesis, Patch
 
-__all__ = ["activations", "orders", "products", "reset_side"]
+__all__ = ["activations", "is_activation", "orders", "products", "reset_side"]
 
 _NO_ACTIVATION = {"square", "log", "sqrt", "exp", "reciprocal", "absolute", "log1p", "expm1", "clip"}
+
+
+_WRONG_SLOPES: dict[str, dict[str, Callable[[np.ndarray], np.ndarray]]] = {
+    "tanh": {
+        "{0} (1 - {0}), which is the sigmoid's": lambda y: y * (1 - y), "(1 - {0})": lambda y: 1 - y,
+        "(1 + {0}^2)": lambda y: 1 + y * y,
+    },
+    "sigmoid": {
+        "(1 - {0}^2), which is tanh's": lambda y: 1 - y * y, "(1 - {0})": lambda y: 1 - y, "{0}": lambda y: y,
+    },
+}  # fmt: skip
+
+
+def _times(factor: np.ndarray) -> Edit:
+    return lambda g: g * factor
+
+
+def is_activation(node: Node) -> bool:
+    """Whether a node is a function of one argument that keeps what its derivative needs: tanh, sigmoid, ..."""
+    return (
+        node.primitive is not None
+        and node.primitive.kind == "elementwise"
+        and len(node.parents) == 1
+        and bool(node.primitive.saves)
+        and node.op not in _NO_ACTIVATION
+    )
 
 
 def _activation_groups(structure: Structure, nodes: list[Node]) -> list[list[Node]]:
@@ -26,15 +52,7 @@ def _activation_groups(structure: Structure, nodes: list[Node]) -> list[list[Nod
 
 def activations(structure: Structure, names: Names) -> Iterator[Hypothesis]:
     """Derivatives that are missing, taken of the wrong value, or of the wrong step; signs."""
-    found = [
-        node
-        for node in structure.nodes
-        if node.primitive is not None
-        and node.primitive.kind == "elementwise"
-        and len(node.parents) == 1
-        and node.primitive.saves
-        and node.op not in _NO_ACTIVATION
-    ]
+    found = [node for node in structure.nodes if is_activation(node)]
     groups = _activation_groups(structure, found)
     for group in groups:
         slices = _slices(structure, group)
@@ -67,7 +85,8 @@ def _of_activation(
 
     def made(kind: str, says: str, wrong: str, edits: dict[Any, Edit], rank: int, often: bool = common) -> Hypothesis:
         edges = {place: edit if block is None else Patch(edit, *block) for place, edit in edits.items()}
-        return Hypothesis(kind, where, says, wrong, right, edges=edges, rank=rank, common=often)
+        alone = kind.startswith("wrong formula")
+        return Hypothesis(kind, where, says, wrong, right, edges=edges, rank=rank, common=often, alone=alone)
 
     values = structure.recording.values
     yield made(
@@ -90,6 +109,14 @@ def _of_activation(
         "sign", f"the error that passes {what} has the wrong sign", f"da_t = -dy_t * {slope.format(symbol)}",
         {(node, 0): _negated(structure, node, 0) for node in nodes}, 4, often=False,
     )  # fmt: skip
+    for text, formula in _WRONG_SLOPES.get(op, {}).items():
+        edits = {(node, 0): _times(formula(values[node])) for node in nodes}
+        said = text.format(symbol)
+        yield made(
+            "wrong formula for the derivative", f"the derivative of {what} is taken to be {said}",
+            f"da_t = dy_t * {said}",
+            edits, 4, often=False,
+        )  # fmt: skip
     loops = {id(structure.step[node][0]): structure.step[node][0] for node in nodes if node in structure.step}
     if len(loops) != 1 or len(nodes) < 2:
         return
@@ -164,13 +191,14 @@ def products(structure: Structure, names: Names, loop: Loop) -> Iterator[Hypothe
     edges = [
         (node, i)
         for node in structure.nodes
-        if node.op == "multiply"
-        and node in loop.spine
-        and not any(p in views or not p.needs_grad for p in node.parents)
+        if node.op == "multiply" and node in loop.spine and not any(p in views for p in node.parents)
         for i in (0, 1)
+        if node.parents[i].needs_grad
     ]
     for group in by_role(structure, edges):
         node, i = group[-1]
+        if not node.parents[1 - i].needs_grad:  # a constant; the state before the first step is one, too, but not last
+            continue
         this, other = (names.symbol(node.parents[j], node) for j in (i, 1 - i))
         if node.op == "subtract":
             yield from _of_difference(structure, names, group, this)
@@ -221,16 +249,12 @@ def _other_step(structure: Structure, node: Node, i: int, offset: int) -> Edit |
     or zero.
     """
     factor, shape = node.parents[1 - i], node.parents[i].shape
-    other = structure.like(factor, offset)
-    if other is None and offset > 0 and factor in structure.step:
+    other, same = structure.like(factor, offset), structure.like(node, offset)
+    if other is None and same is not None:
+        other = same.parents[1 - i]  # the state before the first step is a constant without a role
+    if other is None and (offset > 0 or factor not in structure.step):
         return None
     value = np.zeros(factor.shape) if other is None else structure.recording.values[other]
-    if other is None and factor not in structure.step:
-        nodes = {n: s for loop in structure.loops for st in loop.states for n, s in st.nodes.items()}
-        first = nodes.get(0)
-        if offset < 0 or first is None or first.shape != factor.shape:
-            return None
-        value = structure.recording.values[first]  # the state before the first step is a constant without a role
     return lambda g: sum_to(g * value, shape)
 
 

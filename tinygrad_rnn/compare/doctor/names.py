@@ -67,7 +67,10 @@ class Names:
             return "forget gate" if len(loop.states) > 1 else "update gate"
         if other.parents and other.parents[0] in self.states and len(loop.states) > 1:
             return "output gate"
-        if any(reader.op == "add" and self._is_argument(reader) for reader, _ in self.structure.children[child]):
+        if any(
+            reader.op == "add" and reader not in self.states and self._is_argument(reader)
+            for reader, _ in self.structure.children[child]
+        ):
             return "reset gate"
         if child.parents[i].op == "tanh":
             return "candidate"

@@ -20,9 +20,10 @@ from ...graph import Node
 from ..anatomy.recording import Recording
 from ..anatomy.shares import Shares
 from ..anatomy.structure import Structure
-from . import flow, gating
+from . import bypass, flow, gating
 from .forms import Form, Forms, Option, Scales, is_round
 from .names import Names
+from .operands import KINDS
 from .sweep import Hypothesis, Patch, Sweep
 
 __all__ = ["Explanation", "Search"]
@@ -30,18 +31,20 @@ __all__ = ["Explanation", "Search"]
 _CHUNK = 64
 _FEW = 3000
 _ENTRIES = 2**16
+_DIGITS = 8  # that must agree where dozens of wrong indices were tried
 
 
 class Explanation(NamedTuple):
     """Mistakes that together give the handwritten numbers.
 
     flows: hypotheses about the sweep, each with the length of its window (0 if it has none). forms: parameter -> what
-    happened to it. misfit: the largest relative error that is left.
+    happened to it. misfit: the largest relative error that is left. options: parameter -> all that could have.
     """
 
     flows: tuple[tuple[Hypothesis, int], ...]
     forms: dict[str, Option]
     misfit: float
+    options: dict[str, list[Option]]
 
     @property
     def distinct(self) -> list[tuple[Form, list[str]]]:
@@ -102,6 +105,9 @@ class Search:
             found += gating.products(structure, names, loop)
             found += gating.orders(structure, names, loop)
             found += gating.reset_side(structure, names, loop)
+            found += bypass.slopes(structure, names, loop)
+            found += bypass.forgotten_gates(structure, names, loop)
+            found += bypass.confusions(structure, names, loop)
         return found
 
     def run(self) -> list[Explanation]:
@@ -120,7 +126,7 @@ class Search:
             return _simplest(found)
         effects = self._effects(plain)
         plain = self._distinct([h for h in plain if id(h) in effects], effects)
-        harmless = [h for h in plain if self._spares_what_is_right(effects[id(h)])]
+        harmless = [h for h in plain if not h.alone and self._spares_what_is_right(effects[id(h)])]
         levels = (
             ("pairs", lambda: itertools.chain(_without_collisions(harmless, 2), _with_windows(windows, harmless))),
             ("triples", lambda: self._triples(windows, [h for h in harmless if h.common])),
@@ -189,6 +195,7 @@ class Search:
         """The candidates that explain the numbers. word: what they are called where time runs out."""
         found: list[Explanation] = []
         window = any(h.window for h in candidates[0]) if candidates else False
+        deep = bool(candidates) and len(candidates[0]) > 1
         for start, chunk in _chunks(candidates, self._chunk_size(window)):
             if word and time.perf_counter() > self.deadline:
                 self.skipped.append(f"{len(candidates) - start} of {len(candidates)} {word}")
@@ -199,7 +206,7 @@ class Search:
             fits: list[float] = []
             for name in self.order:
                 base, rows = self._base(name, arrived, chunk, K)
-                per_row = self.forms[name].explain(base, rows, alive, fits)
+                per_row = self.forms[name].explain(base, rows, alive, fits, deep=deep)
                 for k in np.flatnonzero(alive):
                     options[k][name] = per_row[k]
                     alive[k] = bool(per_row[k])
@@ -210,7 +217,7 @@ class Search:
                 flows = tuple((h, int(k) % each + 1 if h.window else 0) for h in chunk[int(k) // each])
                 if any(h.window and not 1 < window < each for h, window in flows):
                     continue  # a window of one step is the cut, told apart; one of all steps is no mistake
-                explanation = Explanation(flows, _fewest(options[k]), max(fits, default=0.0))
+                explanation = Explanation(flows, _fewest(options[k]), max(fits, default=0.0), options[k])
                 if self._is_founded(explanation):
                     found.append(explanation)
         return found
@@ -223,10 +230,12 @@ class Search:
 
     def _is_founded(self, explanation: Explanation) -> bool:
         """Whether unknown factors and thresholds rest on more numbers than are needed to choose them."""
+        digits = -math.log10(max(self.rtol, 1e-16))
         for form, names in explanation.distinct:
             size = sum(self.recording.leaves[name].size for name in names)
             bent = form.kind == "clipped by value" and not is_round(float(str(form.detail)))
-            if (form.cost > 1 and size < 3) or (bent and size < 2):
+            guessed = form.kind in KINDS.values() and size * digits < _DIGITS
+            if (form.cost > 1 and size < 3) or (bent and size < 2) or guessed:
                 return False
         return True
 
@@ -322,11 +331,15 @@ def _ceiling(manual: Mapping[str, np.ndarray]) -> float | None:
 
 
 def _sizes(structure: Structure, shares: Shares) -> dict[str, int]:
-    """The numbers that constant factors are made of: batch, time, outputs."""
+    """The numbers that constant factors are made of, by what there are so many of."""
     batch = max((int(g.examples.max(initial=0)) + 1 for groups in shares.groups.values() for g in groups), default=1)
     steps = max((len(loop) for loop in structure.loops), default=1)
-    sizes = {"B": batch, "T": steps}
-    shapes = [node.shape for node in structure.nodes if node.shape]
-    if shapes and shapes[-1][-1] not in sizes.values():
-        sizes["C"] = shapes[-1][-1]
+    sizes = {"examples": batch, "time steps": steps}
+    products = [(node, i) for node, i in structure.recording.uses if node.op == "matmul" and node.shape]
+    if products:
+        node, i = products[-1]
+        spine = [(loop, state) for loop in structure.loops if node in loop.spine for state in loop.states]
+        if spine:  # no head: the states are the outputs
+            node = spine[-1][1].nodes[max(spine[-1][1].nodes)]
+        sizes["outputs"] = node.shape[-1 if i else 0]
     return sizes

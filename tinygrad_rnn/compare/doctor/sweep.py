@@ -51,7 +51,9 @@ class Hypothesis:
     right: the equation as it is and as it should be. edges, nodes: edits by place. mixing: state -> matrix M; what
     enters the state at step t from outside is then the sum over s of M[t, s] times what entered at step s. window:
     cotangents live for k steps only, every k at once. rank: smaller is the likelier name where two give the same
-    numbers. common: worth trying in threes.
+    numbers. common: worth trying in threes. alone: worth trying by itself only. jumps: state -> the one before it,
+    which gets the same cotangent once more, whole (True) or as far as it came from the next step (False). unswept: how
+    many steps at the beginning (or, negative, at the end) add nothing.
     """
 
     kind: str
@@ -65,6 +67,9 @@ class Hypothesis:
     window: bool = False
     rank: int = 5
     common: bool = False
+    alone: bool = False
+    unswept: int = 0
+    jumps: Mapping[Node, tuple[Node, bool]] = field(default_factory=dict)
 
     def collides(self, other: Hypothesis) -> bool:
         """Whether both edit one and the same place."""
@@ -72,6 +77,7 @@ class Hypothesis:
             any(_same_block(self.edges[e], other.edges[e]) for e in self.edges.keys() & other.edges.keys())
             or self.nodes.keys() & other.nodes.keys()
             or self.mixing.keys() & other.mixing.keys()
+            or self.jumps.keys() & other.jumps.keys()
             or (self.window and other.window)
         )
 
@@ -119,13 +125,14 @@ class Sweep:
         """
         ages = self._ages(candidates)
         K = len(candidates) * ages
-        edges, nodes, mixing = _by_place(candidates, ages)
+        edges, nodes, mixing, jumps = _by_place(candidates, ages)
         loss = self.recording.loss
         seed = np.zeros((len(candidates), ages, *loss.shape))
         seed[:, 0] = 1.0
         totals = _Totals({loss: seed.reshape(K, *loss.shape)})
         kept: dict[Node, np.ndarray] = {}
         entered: dict[tuple[int, int], np.ndarray] = {}
+        carried: dict[Node, np.ndarray] = {}
         for node in self.order:
             for s in self.flush.get(node, ()):
                 for target, part in self._spread(s, entered, mixing.get(s, ()), K):
@@ -138,8 +145,18 @@ class Sweep:
                 g[rows] = edit(g[rows])
             if node in self.kept:
                 kept[node] = g
+            for (target, whole), rows in jumps.get(node, ()):
+                source = g if whole else carried.get(node)
+                if source is not None:
+                    part = np.zeros_like(source)
+                    part[rows] = source[rows]
+                    part = _older(part, ages) if ages > 1 else part
+                    totals.add(target, part)
+                    carried[target] = carried[target] + part if target in carried else part
             for i, parent in self.wanted[node]:
                 part = self._part((node, i), g, edges.get((node, i), ()), ages)
+                if jumps and (node, i) in self.carries:
+                    carried[parent] = carried[parent] + part if parent in carried else part
                 place = self.entries.get((node, i))
                 if place is None:
                     totals.add(parent, part)
@@ -209,19 +226,25 @@ class _Totals(dict[Node, np.ndarray]):
 _Edits = dict[Any, list[tuple[Any, np.ndarray]]]
 
 
-def _by_place(candidates: Sequence[Sequence[Hypothesis]], ages: int) -> tuple[_Edits, _Edits, _Edits]:
-    """Edits with the rows they act upon, by edge, by node and by state; a hypothesis acts once for all its rows."""
+def _by_place(candidates: Sequence[Sequence[Hypothesis]], ages: int) -> tuple[_Edits, _Edits, _Edits, _Edits]:
+    """Edits with the rows they act upon, by edge, node, state and node jumped from; each acts once for all its rows."""
     rows: dict[int, tuple[Hypothesis, list[int]]] = {}
     for k, candidate in enumerate(candidates):
         for hypothesis in candidate:
             rows.setdefault(id(hypothesis), (hypothesis, []))[1].extend(range(k * ages, (k + 1) * ages))
-    edges, nodes, mixing = _Edits(), _Edits(), _Edits()
+    edges, nodes, mixing, jumps = _Edits(), _Edits(), _Edits(), _Edits()
     for hypothesis, numbers in rows.values():
         where = np.array(numbers)
-        for table, edits in ((edges, hypothesis.edges), (nodes, hypothesis.nodes), (mixing, hypothesis.mixing)):
+        tables = (
+            (edges, hypothesis.edges),
+            (nodes, hypothesis.nodes),
+            (mixing, hypothesis.mixing),
+            (jumps, hypothesis.jumps),
+        )
+        for table, edits in tables:
             for place, edit in edits.items():
                 table.setdefault(place, []).append((edit, where))
-    return edges, nodes, mixing
+    return edges, nodes, mixing, jumps
 
 
 def _older(part: np.ndarray, ages: int) -> np.ndarray:

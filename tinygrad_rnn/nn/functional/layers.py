@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...complaints import no_tensor
 from ...errors import DTypeError, GraphError, ShapeError
 from ...ops.contract import matmul
 from ...ops.elementwise import stop_gradient, where
@@ -24,8 +25,16 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x W^T + b.
 
     input: (..., D) float. weight: (H, D). bias: (H,) or None. Returns (..., H).
-    Raises ShapeError if the last axis of the input is not D.
+    Raises ShapeError if the last axis of the input is not D, DTypeError if input and weight are not of one dtype.
     """
+    if not isinstance(input, (Tensor, np.ndarray)):
+        raise no_tensor("linear", "input", input)
+    if input.dtype != weight.dtype:
+        raise DTypeError(
+            f"linear{current().scope.where()}: mat1 and mat2 must have the same dtype: expected an input of "
+            f"{weight.dtype} as the weight is, got {input.dtype}. Convert it: "
+            f"input.{'double' if weight.dtype.itemsize == 8 else 'float'}()."
+        )
     if input.shape[-1:] != weight.shape[-1:]:
         raise ShapeError(
             f"linear{current().scope.where()}: expected an input with a last axis of size {weight.shape[-1]} "

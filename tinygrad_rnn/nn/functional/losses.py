@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ShapeError
+from ...complaints import no_tensor
+from ...errors import DTypeError, ShapeError, explain
 from ...ops import loss as _loss
 from ...ops import reduce as _reduce
 from ...ops.index import Slot, take
@@ -41,6 +42,23 @@ def _reduced(loss: Any, reduction: str) -> Any:
 def _classes_last(x: Any) -> Any:
     """(B, C, ...) -> (B, ..., C)."""
     return x if x.ndim <= 2 else np.moveaxis(x, 1, -1)
+
+
+def _check_tensors(name: str, input: Any, target: Any) -> None:
+    """Raise DTypeError unless both are Tensors, or arrays."""
+    for what, given in (("input", input), ("target", target)):
+        if not isinstance(given, (Tensor, np.ndarray)):
+            raise no_tensor(name, what, given)
+
+
+def _check_scores(name: str, input: Any, target: Any) -> None:
+    """Raise DTypeError unless both are Tensors, and the scores float."""
+    _check_tensors(name, input, target)
+    if input.dtype.kind != "f":
+        where = f"{name}{current().scope.where()}"
+        raise DTypeError(
+            explain(where, expected="float scores", got=str(input.dtype), do="Convert them: input.float().")
+        )
 
 
 def _check_classes(name: str, input: Tensor, target: Tensor, ignore_index: int) -> bool:
@@ -107,9 +125,10 @@ def cross_entropy(
     label_smoothing: the share, 0 to 1, of the target that is spread evenly over the classes. Source: Szegedy et al.
     2015.
     Raises IndexError for a class outside 0 to C - 1, ShapeError (a ValueError) if the shapes do not fit, the weight's
-    too.
+    too, DTypeError for integer scores.
     """
     reduction = _reduction(reduction, size_average, reduce)
+    _check_scores("cross_entropy", input, target)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     if target.shape == input.shape and target.dtype.kind == "f":
@@ -191,7 +210,8 @@ def nll_loss(
     return _averaged(loss, target, weight, ignore_index, some_ignored, reduction)
 
 
-def _warn_if_broadcast(input: Tensor, target: Tensor) -> None:
+def _warn_if_broadcast(name: str, input: Tensor, target: Tensor) -> None:
+    _check_tensors(name, input, target)
     if input.shape != target.shape:
         warnings.warn(
             f"Using a target size ({list(target.shape)}) that is different to the input size ({list(input.shape)}). "
@@ -209,7 +229,7 @@ def mse_loss(
     weight: Tensor | None = None,
 ) -> Tensor:
     """(input - target)^2. Both (...) float; another shape of the target broadcasts, with a warning."""
-    _warn_if_broadcast(input, target)
+    _warn_if_broadcast("mse_loss", input, target)
     difference = input - target
     return _weighted(np.square(difference), weight, _reduction(reduction, size_average, reduce))
 
@@ -223,7 +243,7 @@ def l1_loss(
     weight: Tensor | None = None,
 ) -> Tensor:
     """|input - target|, gradient 0 where they are equal; arguments as `mse_loss`."""
-    _warn_if_broadcast(input, target)
+    _warn_if_broadcast("l1_loss", input, target)
     return _weighted(abs(input - target), weight, _reduction(reduction, size_average, reduce))
 
 
@@ -245,7 +265,7 @@ def huber_loss(
     """
     if delta <= 0:
         raise ValueError(f"huber_loss does not support non-positive values for delta, got {delta}.")
-    _warn_if_broadcast(input, target)
+    _warn_if_broadcast("huber_loss", input, target)
     loss = _rounded(input - target, delta) * delta
     return _weighted(loss, weight, _reduction(reduction))
 
@@ -261,7 +281,7 @@ def smooth_l1_loss(
     """d^2 / (2 beta) where |d| = |input - target| is below beta, |d| - beta / 2 elsewhere; beta 0 is `l1_loss`."""
     if beta < 0:
         raise ValueError(f"smooth_l1_loss does not support negative values for beta, got {beta}.")
-    _warn_if_broadcast(input, target)
+    _warn_if_broadcast("smooth_l1_loss", input, target)
     difference = input - target
     loss = _rounded(difference, beta) if beta else abs(difference)
     return _reduced(loss, _reduction(reduction, size_average, reduce))

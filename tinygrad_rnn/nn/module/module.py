@@ -107,6 +107,10 @@ class Module(Hooked):
         """Convert floating-point parameters and buffers to float32."""
         return self.to(dtypes.float32)
 
+    def cuda(self, device: Any = None) -> Self:
+        """Raises RuntimeError: there is no other device than the CPU."""
+        return self.to("cuda")
+
     def double(self) -> Self:
         """Convert floating-point parameters and buffers to float64."""
         return self.to(dtypes.float64)

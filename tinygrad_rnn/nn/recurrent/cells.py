@@ -12,7 +12,7 @@ from ...tensor import Tensor, make
 from .. import init
 from ..layers.linear import new
 from ..module import Module
-from .checks import check_cell
+from .checks import check_cell, parts_of
 from .steps import STEPS, Prepare, Step, gru_step, lstm_step, prepare, prepare_gru
 
 
@@ -60,7 +60,7 @@ class RNNCellBase(Module):
         Returns the new state, shaped like hx. Raises ShapeError for sizes that do not fit, DTypeError for another dtype
         than the weights'.
         """
-        state = None if hx is None else tuple(hx) if self.states > 1 else (hx,)
+        state = None if hx is None else parts_of(self, hx)
         check_cell(self, input, state)
         single = input.ndim == 1
         if single:

@@ -5,17 +5,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import DTypeError, ShapeError
+from ...complaints import no_tensor
+from ...errors import DTypeError, ShapeError, explain
 from ...state import current
 from ...tensor import Tensor
 
 
 def _same_dtype(module: Any, given: Tensor, what: str) -> None:
     weight = next(module.parameters())
+    if given.dtype.kind != "f":
+        where = f"{type(module).__name__}{current().scope.where()}"
+        do = f"Convert it: {what}.{_word(weight)}()."
+        raise DTypeError(explain(where, expected=f"{what} of {weight.dtype}", got=str(given.dtype), do=do))
     if given.dtype != weight.dtype:
         raise DTypeError(
             f"{type(module).__name__}{current().scope.where()}: expected {what} of the dtype of the weights, "
-            f"{weight.dtype}, got {given.dtype}. Convert one of them: {what}.to({weight.dtype}), or the module with "
+            f"{weight.dtype}, got {given.dtype}. Convert one of them: {what}.{_word(weight)}(), or the module with "
             f".{_word(given)}()."
         )
 
@@ -44,15 +49,28 @@ def check_input(module: Any, input: Tensor, packed: bool = False) -> None:
     _same_dtype(module, input, "input")
 
 
+def parts_of(module: Any, hx: Any) -> tuple[Tensor, ...]:
+    """The parts of a state: h, or h and c. Raises TypeError for anything else."""
+    name = f"{type(module).__name__}{current().scope.where()}"
+    if module.states > 1:
+        if not (isinstance(hx, tuple | list) and len(hx) == 2):
+            raise TypeError(f"{name}: expected the state as a pair (h0, c0), got {type(hx).__name__}.")
+        parts = tuple(hx)
+    else:
+        parts = (hx,)
+    for part in parts:
+        if not isinstance(part, Tensor):
+            raise no_tensor(type(module).__name__, "hx", part)
+    return parts
+
+
 def check_state(module: Any, hx: Any, batch: int | None) -> tuple[Tensor, ...]:
     """The parts of an initial state, each (layers x directions, batch, H), without `batch` if that is None.
 
     Raises ShapeError (a RuntimeError) for other shapes, TypeError if the LSTM gets no pair.
     """
     pair = module.states > 1
-    if pair and not (isinstance(hx, tuple | list) and len(hx) == 2):
-        raise TypeError(f"{type(module).__name__}: expected the state as a pair (h0, c0), got {type(hx).__name__}.")
-    parts: tuple[Any, ...] = tuple(hx) if pair else (hx,)
+    parts = parts_of(module, hx)
     rank, kind = (2, "unbatched 2-D") if batch is None else (3, "batched 3-D")
     if any(part.ndim != rank for part in parts):
         ranks = ", ".join(f"{part.ndim}-D" for part in parts)
@@ -79,6 +97,8 @@ def check_state(module: Any, hx: Any, batch: int | None) -> tuple[Tensor, ...]:
 def check_cell(module: Any, input: Tensor, parts: tuple[Tensor, ...] | None) -> None:
     """The same for a cell: input (B, D) or (D,), each part of the state (B, H) or (H,)."""
     name = type(module).__name__
+    if not isinstance(input, Tensor):
+        raise no_tensor(name, "input", input)
     if input.ndim not in (1, 2):
         raise ShapeError(f"{name}: Expected input to be 1D or 2D, got {input.ndim}D instead")
     if input.shape[-1] != module.input_size:
