@@ -43,7 +43,7 @@ ORDER = {
     "compiler": (
         "program machine kinds chains builder cleaning softmax columns splitting saturation gates cutting sums address "
         "biases stacking joining windows batching rows weights layout calls lookups kernels planning unrolled "
-        "replay signature guards trace passes checking compiled flat step"
+        "replay signature naming guards effects trace passes checking compiled flat step"
     ).split(),
     "compare": ["differences", "numeric", "report", "anatomy", "agreement", "doctor"],
     "viz": [

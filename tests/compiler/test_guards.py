@@ -293,3 +293,10 @@ def test_a_list_that_is_all_there_is_to_watch_is_seen_to_grow_and_to_shrink():
     assert compiled(x).tolist() == [6]
     factors.pop()
     assert compiled(x).tolist() == [2]
+
+
+def test_a_global_that_is_set_after_compiling_is_seen(monkeypatch: pytest.MonkeyPatch):
+    compiled = tg.compile(lambda x: x * LATE)  # noqa: F821 - that is what is tried
+    for value in (2.0, 3.0):
+        monkeypatch.setitem(globals(), "LATE", value)
+        assert compiled(tg.ones(1)).tolist() == [value]

@@ -22,7 +22,8 @@ from ..state import current
 from ..tensor import Tensor, make
 from ..writes import mutated
 from .checking import compare
-from .guards import Guards, rewound
+from .effects import refuse_kept, rewound
+from .guards import Guards
 from .passes import Line, measure, optimise, stages
 from .planning import Outdated, Plan
 from .program import INPUT, Program, show
@@ -215,16 +216,26 @@ class Compiled:
     def _recorded(self, args: Any, kwargs: Any, leaves: list[Any], version: int) -> Entry:
         """The program for a call that is not like the last one, recorded if it is new."""
         key: list[Any] = []
-        template = flatten((args, kwargs), leaves, key)
+        objects: list[Any] = []
+        template = flatten((args, kwargs), leaves, key, objects.append)
         signature = (*key, *settings())
-        entry = self._entries.get((version, signature))
+        guards = self._guards.joined_by(objects, signature) if objects else self._guards
+        further = guards.version() if guards is not self._guards else version
+        entry = self._entries.get((version, further, signature))
         if entry is None:
-            with rewound(self._guards.reached, args, kwargs), without_collection():
+            with (
+                rewound(guards.reached, args, kwargs),
+                without_collection(),
+                self._guards.learning(),
+                guards.learning(),
+            ):
+                start = tick()
                 entry = Entry(record(self.function, template, leaves), self.name)
             while len(self._entries) >= MOST_PROGRAMS:
                 self._entries.pop(next(iter(self._entries)))
-            version = self._guards.version()  # recording may have changed what is seen
-            self._entries[version, signature] = entry
+            version, further = self._guards.version(), guards.version()  # recording may have changed what is seen
+            refuse_kept(guards.reached, start, len(leaves))
+            self._entries[version, further, signature] = entry
         if not kwargs and all(type(x) is Tensor for x in args):
             self._recent = Recent(args, version, entry)
         return entry

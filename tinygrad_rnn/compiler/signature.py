@@ -4,7 +4,9 @@ structure of the arguments, shapes and dtypes of arrays, which of them require g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from ..dtypes import get_default_dtype
 from ..errors import GraphError
 from ..state import current
 from ..tensor import Tensor
+from .program import refuse
 
 Key = tuple[Any, ...]
 MOST_PROGRAMS = 64
@@ -29,10 +32,14 @@ class Slot:
         self.i = i
 
 
-def flatten(x: Any, leaves: list[Any], key: list[Any]) -> Any:
+def flatten(
+    x: Any, leaves: list[Any], key: list[Any], other: Callable[[Any], Any] = id, above: tuple[int, ...] = ()
+) -> Any:
     """Take a structure apart: arrays and Tensors go into `leaves`, everything else into `key`; returns the template.
 
-    Lists, tuples, named tuples and dicts are structure. Raises GraphError for a static value that cannot be compared.
+    Lists, tuples, named tuples and dicts are structure. other: is called with each static value that is no plain one.
+    above: the ids of what x lies in. Raises GraphError for a static value that cannot be compared, and for a list or
+    dict that holds itself.
     """
     if type(x) is Tensor:
         key.append((x.array.shape, x.array.dtype, x.requires_grad))
@@ -42,16 +49,24 @@ def flatten(x: Any, leaves: list[Any], key: list[Any]) -> Any:
         key.append((x.shape, x.dtype, isinstance(x, Tensor) and x.requires_grad))
         leaves.append(x)
         return Slot(len(leaves) - 1)
-    if isinstance(x, (list, tuple)):
+    if isinstance(x, (list, tuple, dict)):
+        if id(x) in above:
+            raise refuse(
+                f"a {type(x).__name__} that holds itself has no end when it is taken apart into arrays.",
+                "Pass and return the tensors in it, or let the function close over it.",
+            )
+        above = (*above, id(x))
+        if isinstance(x, dict):
+            key.append((type(x), tuple(map(_name, x)), getattr(x, "default_factory", None)))
+            return _like(x, {name: flatten(part, leaves, key, other, above) for name, part in x.items()})
         key.append((type(x), len(x)))
-        parts = [flatten(part, leaves, key) for part in x]
+        parts = [flatten(part, leaves, key, other, above) for part in x]
         return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
-    if isinstance(x, dict):
-        key.append((type(x), tuple(x)))
-        return {name: flatten(part, leaves, key) for name, part in x.items()}
-    if isinstance(x, ATOMS):
-        key.append((type(x), x))
+    if isinstance(x, (*ATOMS, np.generic)):
+        key.append(_name(x))
         return x
+    if not (isinstance(x, (np.dtype, Enum)) or (isinstance(x, type) and issubclass(x, np.generic))):
+        other(x)
     try:
         hash(x)
     except TypeError:
@@ -63,6 +78,23 @@ def flatten(x: Any, leaves: list[Any], key: list[Any]) -> Any:
     return x
 
 
+def refuse_result(x: Any) -> None:
+    """Raise GraphError for a result that would be returned as it was when it was recorded, whatever is in it."""
+    raise refuse(
+        f"a result of type {type(x).__name__} would be the same at every call, with the values of the first.",
+        "Return its tensors in a tuple or dict, and make the object from them outside.",
+    )
+
+
+def _name(x: Any) -> Any:
+    """A plain value or the name of an entry for the key: 1, 1.0 and True are equal, and so are 0.0 and -0.0."""
+    if type(x) is str:
+        return x
+    if isinstance(x, tuple):
+        return (type(x), *map(_name, x))
+    return type(x), repr(x) if isinstance(x, (float, complex, np.generic)) else x
+
+
 def fill(template: Any, arrays: Sequence[Any]) -> Any:
     """The structure again, with `arrays` in the places of what was taken out."""
     if isinstance(template, Slot):
@@ -71,8 +103,18 @@ def fill(template: Any, arrays: Sequence[Any]) -> Any:
         parts = [fill(part, arrays) for part in template]
         return type(template)(*parts) if hasattr(template, "_fields") else type(template)(parts)
     if isinstance(template, dict):
-        return {name: fill(part, arrays) for name, part in template.items()}
+        return _like(template, {name: fill(part, arrays) for name, part in template.items()})
     return template
+
+
+def _like(x: dict[Any, Any], entries: dict[Any, Any]) -> dict[Any, Any]:
+    """A dict of the kind of x with other values."""
+    if type(x) is dict:
+        return entries
+    made = copy.copy(x)  # an OrderedDict, a defaultdict and what it makes new entries with
+    for name, value in entries.items():
+        made[name] = value
+    return made
 
 
 def settings() -> Key:

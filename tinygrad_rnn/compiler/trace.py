@@ -7,6 +7,7 @@ for it would be baked in.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from ..state import current, record_everything
 from ..tensor import Tensor, make
 from ..writes import Notes
 from .program import CONSTANT, COTANGENT, INPUT, PARAMETER, Instruction, Program, refuse
-from .signature import fill, flatten
+from .signature import fill, flatten, refuse_result
 
 REASON = (
     "compile is recording, and the value of a traced tensor is known only when the program runs; reading it here would "
@@ -76,7 +77,15 @@ def _record(function: Callable[..., Any], template: Any, leaves: Sequence[Any], 
         try:
             result = function(*args, **kwargs)
             outputs: list[Any] = []
-            shape = flatten(result, outputs, [])
+            if inspect.iscoroutine(result):
+                result.close()
+                raise refuse(
+                    "the function is async: to call it runs nothing of it.", "Compile what it awaits or calls."
+                )
+            shape = flatten(result, outputs, [], refuse_result)
+            for o in outputs:
+                if isinstance(o, Tensor) and o.node is None:  # closed over and not read: on the tensor, as `data=` is
+                    o.node = graph.leaf(o.array)
             outputs = [make(o.array, o.node) if isinstance(o, Tensor) else make(o) for o in outputs]
             # what only the call itself knew dies here, so that the tensors left among those written are the user's
             del result, args, kwargs
