@@ -315,6 +315,14 @@ def compile(function: Callable[..., Any]) -> Compiled:
     over are read at every call. Raises GraphError, when called, where a traced value is read (`item()`, `if tensor:`)
     or an op cannot be replayed.
 
+    A change of what it closes over, or is given, is recorded anew: of modules (whether they train, their parameters and
+    which of these are frozen), attributes that its code names, short lists and dicts, helper functions. What cannot be
+    seen: entries of lists and dicts of more than 64, attributes of objects with `__slots__` or read through `getattr`,
+    NumPy arrays of which entries are read as numbers, draws from a NumPy generator by its own methods, the environment.
+    `check(*args)` tells whether the program still does what the function does.
+
+    Four calls of a thread can wait for their backward(); compile a sum of more losses as one function.
+
     Source: Neubig et al. 2017, "On-the-fly Operation Batching in Dynamic Computation Graphs", for the scheduling.
     """
     return Compiled(function)
