@@ -46,6 +46,7 @@ class Flat:
     def __init__(self, optimizer: Any) -> None:
         self.groups = [(options, tuple(options["params"])) for options in optimizer.param_groups]
         self.members = [p for _, members in self.groups for p in members]
+        self._listed = [x for options, members in self.groups for x in (options, *members)]
         self.place: dict[Tensor, tuple[np.ndarray, int, int]] = {}
         _refuse_shared(self.members)
         views: dict[Tensor, np.ndarray] = {}
@@ -64,15 +65,14 @@ class Flat:
 
     def holds(self, optimizer: Any) -> bool:
         """Whether the optimiser has the same groups and parameters still, and nobody gave one another array."""
-        now = optimizer.param_groups
-        return (
-            len(now) == len(self.groups)
-            and all(map(is_, map(_array, self.members), self.views))
-            and all(
-                options is group and len(group["params"]) == len(members) and all(map(is_, group["params"], members))
-                for group, (options, members) in zip(now, self.groups, strict=True)
-            )
-        )
+        groups = optimizer.param_groups
+        if len(groups) != len(self.groups) or not all(map(is_, map(_array, self.members), self.views)):
+            return False
+        now: list[Any] = []  # one flat list, for this is asked at every step
+        for group in groups:
+            now.append(group)
+            now += group["params"]
+        return len(now) == len(self._listed) and all(map(is_, now, self._listed))
 
 
 def _refuse_shared(members: Sequence[Tensor]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ from .signature import MOST_PROGRAMS, fill, flatten
 
 IN_STEP = 3
 """Callers of what notes the update that lie in this package: `Step._update`, `_step` and `__call__`."""
+
+
+_hooks = attrgetter("node.hooks")
 
 
 class Prepared:
@@ -136,7 +140,7 @@ class Step:
             entry.write_effects(buffers[prepared.count : -1])
         run.backward(prepared.cotangents, run.ticket)
         gradient = buffers[-1]
-        if any(p.node.hooks for p in prepared.members):
+        if any(map(_hooks, prepared.members)):
             for p, part in zip(prepared.members, split(gradient, prepared.shapes), strict=True):
                 if p.node.hooks:
                     part[...] = run_hooks(p.node, part.copy(), make, False)
