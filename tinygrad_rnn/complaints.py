@@ -50,6 +50,11 @@ def no_gradient(dtype: np.dtype, value: Any) -> DTypeError:
     )
 
 
+def caster(dtype: np.dtype) -> str:
+    """The method that converts to a float dtype, as it is to be typed: "float()" or "double()"."""
+    return "double()" if dtype.itemsize == 8 else "float()"
+
+
 def no_tensor(name: str, what: str, given: Any) -> DTypeError:
     """For a list, number or pair where an op of `nn` expects a Tensor. what: which argument it is."""
     do = f"Convert it: tensor({what})."

@@ -17,7 +17,7 @@ from .anatomy.recording import Gradients, LossFunction, Parameters, Recording, a
 from .anatomy.shares import Shares
 from .anatomy.steps import contributions, cotangents, step_errors
 from .anatomy.structure import Structure
-from .report import Report, Row, Steps, Verdict
+from .report import Report, Row, Steps, Verdict, numeric_rtol
 
 __all__ = ["Report", "assert_gradients_match", "compare_gradients"]
 
@@ -76,7 +76,7 @@ def assert_gradients_match(
 
 
 def _passes(row: Row, rtol: float) -> bool:
-    numeric = row.numeric is None or row.numeric <= max(rtol, 1e-6)
+    numeric = row.numeric is None or row.numeric <= numeric_rtol(rtol)
     return row.verdict.kind in ("exact", "not given") and numeric and (row.peer is None or row.peer <= rtol)
 
 

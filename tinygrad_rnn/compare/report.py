@@ -131,7 +131,7 @@ class Report:
         wrong = [row.name for row in self.rows if row.verdict.kind not in ("exact", "not given")]
         if self.ok:
             numeric = any(row.numeric is not None for row in self.rows)
-            differences = f", finite differences to {max(self.rtol, 1e-6):.0e}" if numeric else ""
+            differences = f", finite differences to {numeric_rtol(self.rtol):.0e}" if numeric else ""
             return f"All sides agree to {self.rtol:.0e}{differences}."
         return (
             f"Wrong: {', '.join(wrong)}."
@@ -174,9 +174,8 @@ class Report:
             size = 3 + 0.6 * min(len(times), 20), 2 + 0.4 * len(self.rows)
             ax = plt.subplots(figsize=size, layout="constrained")[1]
         low = min(np.log10(self.rtol), -1.0) if self.rtol > 0 else -16.0
-        high = min(
-            np.ceil(np.log10(max(table.max(initial=0), 1.0))), 2.0
-        )  # beyond, it was next to nothing that is wrong
+        # beyond 100 it was next to nothing that is wrong
+        high = min(np.ceil(np.log10(max(table.max(initial=0), 1.0))), 2.0)
         colours = mpl.colormaps["YlOrRd"].with_extremes(under=_EQUAL)
         image = ax.imshow(np.log10(np.clip(table, 1e-16, None)), cmap=colours, vmin=low, vmax=high, aspect="auto")
         every = -(-len(times) // 20)  # more labels than that would run into each other
@@ -201,6 +200,11 @@ class Report:
         )
         bar.set_label(f"log10 of the relative error (grey: at most {self.rtol:.0e}, counts as equal)")
         return ax
+
+
+def numeric_rtol(rtol: float) -> float:
+    """How closely finite differences have to agree, where the other sides have to agree to `rtol`."""
+    return max(rtol, 1e-6)
 
 
 _EQUAL, _MOST_NUMBERS = "#eceff3", 14

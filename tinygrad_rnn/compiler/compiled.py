@@ -28,7 +28,7 @@ from .passes import Line, measure, optimise, stages
 from .planning import Outdated, Plan
 from .program import INPUT, Program, show
 from .replay import Pool, Run, without_collection
-from .signature import MOST_PROGRAMS, fill, flatten, settings
+from .signature import fill, flatten, make_room, settings
 from .trace import Recording, record
 
 
@@ -231,8 +231,7 @@ class Compiled:
             ):
                 start = tick()
                 entry = Entry(record(self.function, template, leaves), self.name)
-            while len(self._entries) >= MOST_PROGRAMS:
-                self._entries.pop(next(iter(self._entries)))
+            make_room(self._entries)
             version, further = self._guards.version(), guards.version()  # recording may have changed what is seen
             refuse_kept(guards.reached, start, len(leaves))
             self._entries[version, further, signature] = entry
@@ -250,11 +249,13 @@ class Compiled:
         name = f"_compiled_{self.function.__qualname__}"  # a class and the one that it extends may each have one
         bound = vars(instance).get(name)
         method = self.function.__get__(instance, owner)
-        if (
-            bound is None or bound.function.__self__ is not method.__self__
-        ):  # of an object that this one was copied from
+        # one for another object is that of the one that this was copied from, or of the class above
+        if bound is None or bound.function.__self__ is not method.__self__:
             bound = Compiled(method)
-            setattr(instance, name, bound) if isinstance(instance, type) else vars(instance).__setitem__(name, bound)
+            if isinstance(instance, type):
+                setattr(instance, name, bound)
+            else:
+                vars(instance)[name] = bound
         return bound
 
     def program(self, *args: Any, **kwargs: Any) -> Program:

@@ -8,6 +8,7 @@ before every step, by identity.
 
 from __future__ import annotations
 
+import itertools
 import math
 import weakref
 from collections.abc import Iterable, Sequence
@@ -77,13 +78,12 @@ class Flat:
 
 def _refuse_shared(members: Sequence[Tensor]) -> None:
     """Parameters that are views of each other would be torn apart."""
-    for a in members:
-        for b in members:
-            if a is not b and a.array.size and np.may_share_memory(a.array, b.array):
-                raise GraphError(
-                    f"compile_step: parameters of shapes {list(a.shape)} and {list(b.shape)} share memory, which a "
-                    f"step over all of them at once would part. Use one Parameter in both places."
-                )
+    for a, b in itertools.combinations(members, 2):
+        if a.array.size and np.may_share_memory(a.array, b.array):
+            raise GraphError(
+                f"compile_step: parameters of shapes {list(a.shape)} and {list(b.shape)} share memory, which a step "
+                f"over all of them at once would part. Use one Parameter in both places."
+            )
 
 
 _flats: weakref.WeakKeyDictionary[Any, Flat] = weakref.WeakKeyDictionary()

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..tensor import Tensor
 from .naming import content, fixed, follow, has_attributes, is_module, is_setting, named, ours
-from .signature import ATOMS, MOST_PROGRAMS, Key
+from .signature import ATOMS, Key, make_room
 
 MOST_ENTRIES = 64
 """Longer lists and dicts are data, not settings: they are not watched."""
@@ -72,8 +72,7 @@ class Guards:
             return self
         further = self._further.get(signature)
         if further is None:
-            while len(self._further) >= MOST_PROGRAMS:
-                self._further.pop(next(iter(self._further)))
+            make_room(self._further)
             further = self._further[signature] = Guards(self.roots[1])
         if len(further.roots) != 2 + len(roots) or not all(map(is_, further.roots[2:], roots)):
             further.roots[2:] = roots  # others, which are equal to those of the last call
@@ -89,8 +88,7 @@ class Guards:
         # by type and text: 1, 1.0 and True are equal, and so are 0.0 and -0.0
         key = tuple((type(x), repr(x)) if isinstance(x, ATOMS) else id(x) for x in self._seen)
         if key not in self._versions:
-            while len(self._versions) >= MOST_PROGRAMS:
-                self._versions.pop(next(iter(self._versions)))
+            make_room(self._versions)
             self._versions[key] = next(self._numbers), self._seen
         self._version = self._versions[key][0]
         return self._version

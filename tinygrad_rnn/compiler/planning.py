@@ -7,6 +7,7 @@ written over an operand that nobody reads any more. What the backward part reads
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from operator import attrgetter, is_
 from typing import Any
@@ -57,7 +58,6 @@ class Plan:
     forward, backward: bound calls, in order. places: the instruction behind each call of either list.
     inputs, cotangents: the arrays to fill before running. outputs, gradients: the arrays to read afterwards.
     parameters: the leaves that are read live; bound: their arrays. If one has another array by now the plan is stale.
-    late: those of both that the backward part reads: they must not be written before it has run.
     """
 
     def __init__(self, program: Program) -> None:
@@ -70,27 +70,25 @@ class Plan:
         self.sources: tuple[list[Instruction], list[Instruction]] = ([], [])
         self.parameters: list[Any] = []
         self.bound: list[np.ndarray] = []
-        self.late: list[tuple[Any, np.ndarray]] = []
         self.bytes = 0
         self._known: dict[Any, np.ndarray] = {}
         self._make_storages()
         self._lifetimes()
         self._allocate_and_bind()
         self._known.clear()
-        places = self.layout.places
-        late = {
-            places[a].root.value
-            for ins in program.instructions
-            if ins.backward
-            for a in ins.args
-            if places[a].root.role == PARAMETER
-        }
-        self.late = [(node, array) for node, array in zip(self.parameters, self.bound, strict=True) if node in late]
         self.inputs = [self.arrays[i] for i in program.inputs]
         self.cotangents = [None if c is None else self.arrays[c] for c in program.cotangents]
         self.outputs = [self._view(o) for o in program.outputs]
         self.gradients = [None if g is None else self._view(g) for g in program.gradients]
         self.calls = len(self.forward) + len(self.backward)
+
+    @functools.cached_property
+    def late(self) -> list[tuple[Any, np.ndarray]]:
+        """The parameters that the backward part reads, with their arrays: not to be written before it has run."""
+        places = self.layout.places
+        roots = {places[a].root for ins in self.program.instructions if ins.backward for a in ins.args}
+        nodes = {root.value for root in roots if root.role == PARAMETER}
+        return [(node, array) for node, array in zip(self.parameters, self.bound, strict=True) if node in nodes]
 
     # who shares memory with whom
     def _make_storages(self) -> None:

@@ -23,6 +23,12 @@ MOST_PROGRAMS = 64
 ATOMS = (int, float, str, bytes, type(None), complex)
 
 
+def make_room(kept: dict[Any, Any]) -> None:
+    """Forget the oldest of what is kept for programs, so that one more is not too many."""
+    while len(kept) >= MOST_PROGRAMS:
+        kept.pop(next(iter(kept)))
+
+
 class Slot:
     """The place of array number `i` in a structure."""
 

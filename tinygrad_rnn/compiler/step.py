@@ -26,7 +26,7 @@ from .flat import Flat, Segment, flat, segments, split
 from .planning import Outdated
 from .program import Instruction, Program
 from .replay import Pool
-from .signature import MOST_PROGRAMS, fill, flatten
+from .signature import fill, flatten, make_room
 
 IN_STEP = 3
 """Callers of what notes the update that lie in this package: `Step._update`, `_step` and `__call__`."""
@@ -155,8 +155,7 @@ class Step:
         prepared = self._prepared.get(entry)
         if prepared is None or prepared.where is not where:
             self._prepared.pop(entry, None)
-            while len(self._prepared) >= MOST_PROGRAMS:
-                self._prepared.pop(next(iter(self._prepared)))
+            make_room(self._prepared)
             prepared = self._prepared[entry] = Prepared(entry, where)
         return prepared
 
@@ -169,9 +168,7 @@ class Step:
         scale = 1.0
         if self.clip is not None:
             # unlike dot, vdot does not warn where a gradient overflows; the norm is then inf, which is what is meant
-            self.norm = math.sqrt(float(np.vdot(gradient, gradient)))
-            scale = self.clip / (self.norm + 1e-6)
-            scale = 1.0 if scale >= 1 else scale  # NaN stays
+            scale = self._clipping(float(np.vdot(gradient, gradient)))
         parts = prepared.parts(optimizer.state)
         mutated(parts[0].vector, above=IN_STEP)  # and with it the others, which are parts of the same memory
         for segment in parts:
@@ -180,6 +177,13 @@ class Step:
         if optimizer._step_post_hooks:
             for hook in tuple(optimizer._step_post_hooks.values()):
                 hook(optimizer, (), {})
+
+    def _clipping(self, square: float) -> float:
+        """Note the norm, and say what to multiply all gradients with. square: of their norm."""
+        assert self.clip is not None
+        self.norm = math.sqrt(square)
+        scale = self.clip / (self.norm + 1e-6)
+        return 1.0 if scale >= 1 else scale  # NaN stays
 
     def _eagerly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The step op by op, for whoever wants to see every one: `detect_anomaly`, `protect_residuals`."""
@@ -190,9 +194,8 @@ class Step:
         if self.clip is not None:
             nodes = [p.node for group in self.optimizer.param_groups for p in group["params"]]
             gradients = [node.grad.array for node in nodes if node is not None and node.grad is not None]
-            self.norm = math.sqrt(sum(float(np.vdot(g, g)) for g in gradients))
-            scale = self.clip / (self.norm + 1e-6)
-            for g in gradients if not scale >= 1 else ():
+            scale = self._clipping(sum(float(np.vdot(g, g)) for g in gradients))
+            for g in gradients if scale != 1 else ():
                 np.multiply(g, scale, g)
         self.optimizer.step()
         self.optimizer.zero_grad()

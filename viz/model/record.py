@@ -54,6 +54,7 @@ class Recording:
                 place = scopes[scope] = (_within(path, collapse), scope.t)
             self.path.append(place[0])
             self.step.append(place[1] if node.primitive is not None else None)
+        # a first guess, which the inference of steps goes by; `leaves` needs these steps
         self.parameter = [self.is_leaf(i) and (n.needs_grad or n.name is not None) for i, n in enumerate(self.nodes)]
         self.inferred = False
         if all(t is None for t in self.step):

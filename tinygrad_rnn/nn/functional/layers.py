@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...complaints import no_tensor
+from ...complaints import caster, no_tensor
 from ...errors import DTypeError, GraphError, ShapeError
 from ...ops.contract import matmul
 from ...ops.elementwise import stop_gradient, where
@@ -32,8 +32,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if input.dtype != weight.dtype:
         raise DTypeError(
             f"linear{current().scope.where()}: mat1 and mat2 must have the same dtype: expected an input of "
-            f"{weight.dtype} as the weight is, got {input.dtype}. Convert it: "
-            f"input.{'double' if weight.dtype.itemsize == 8 else 'float'}()."
+            f"{weight.dtype} as the weight is, got {input.dtype}. Convert it: input.{caster(weight.dtype)}."
         )
     if input.shape[-1:] != weight.shape[-1:]:
         raise ShapeError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...complaints import no_tensor
+from ...complaints import caster, no_tensor
 from ...errors import DTypeError, ShapeError, explain
 from ...state import current
 from ...tensor import Tensor
@@ -15,18 +15,14 @@ def _same_dtype(module: Any, given: Tensor, what: str) -> None:
     weight = next(module.parameters())
     if given.dtype.kind != "f":
         where = f"{type(module).__name__}{current().scope.where()}"
-        do = f"Convert it: {what}.{_word(weight)}()."
+        do = f"Convert it: {what}.{caster(weight.dtype)}."
         raise DTypeError(explain(where, expected=f"{what} of {weight.dtype}", got=str(given.dtype), do=do))
     if given.dtype != weight.dtype:
         raise DTypeError(
             f"{type(module).__name__}{current().scope.where()}: expected {what} of the dtype of the weights, "
-            f"{weight.dtype}, got {given.dtype}. Convert one of them: {what}.{_word(weight)}(), or the module with "
-            f".{_word(given)}()."
+            f"{weight.dtype}, got {given.dtype}. Convert one of them: {what}.{caster(weight.dtype)}, or the module "
+            f"with .{caster(given.dtype)}."
         )
-
-
-def _word(given: Tensor) -> str:
-    return "double" if given.dtype.itemsize == 8 else "float"
 
 
 def check_input(module: Any, input: Tensor, packed: bool = False) -> None:
